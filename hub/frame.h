@@ -1,0 +1,48 @@
+/* frame.h - one Engine.IO packet, framed once and shared by every connection that it goes to.
+ *
+ * The memory holds a complete unmasked WebSocket frame (RFC 6455, 5.2): header, then payload. A text
+ * frame's payload is the Engine.IO packet as it also goes over polling (`4` and the message); a binary frame's
+ * payload is the bare bytes of a binary message. Written to once, between frame_new and the first send. One
+ * thread: the counts are plain. */
+#ifndef ROOMCAST_HUB_FRAME_H
+#define ROOMCAST_HUB_FRAME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <roomcast/bytes.h>
+
+enum { FRAME_HEADER_MAX = 10 };
+
+struct frame {
+	uint32_t refs;
+	uint32_t payload_len;
+	uint8_t header_len; /* 2, 4 or 10 */
+	bool is_binary;
+	unsigned char wire[]; /* header_len + payload_len bytes */
+};
+
+/* One reference, for the caller. NULL without memory or past UINT32_MAX. */
+struct frame *frame_new(size_t payload_len, bool is_binary);
+struct frame *frame_from_bytes(struct bytes payload, bool is_binary);
+
+static inline struct frame *frame_ref(struct frame *frame)
+{
+	frame->refs++;
+	return frame;
+}
+
+void frame_unref(struct frame *frame); /* NULL is fine */
+
+static inline char *frame_payload(struct frame *frame)
+{
+	return (char *)frame->wire + frame->header_len;
+}
+
+static inline size_t frame_wire_len(const struct frame *frame)
+{
+	return (size_t)frame->header_len + frame->payload_len;
+}
+
+#endif

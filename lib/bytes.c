@@ -1,0 +1,124 @@
+/* bytes.c - a growing buffer with a bound. */
+#include <roomcast/bytes.h>
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+char *bytes_dup(struct bytes bytes)
+{
+	char *copy = malloc(bytes.len + 1);
+	if (!copy)
+		return NULL;
+	if (bytes.len)
+		memcpy(copy, bytes.data, bytes.len);
+	copy[bytes.len] = '\0';
+	return copy;
+}
+
+void buffer_deinit(struct buffer *buffer)
+{
+	free(buffer->data);
+	*buffer = (struct buffer){ .max = buffer->max };
+}
+
+void buffer_clear(struct buffer *buffer)
+{
+	buffer->len = 0;
+	buffer->has_failed = false;
+}
+
+char *buffer_reserve(struct buffer *buffer, size_t len)
+{
+	if (len > SIZE_MAX / 4 - buffer->len || (buffer->max && buffer->len + len > buffer->max)) {
+		buffer->has_failed = true;
+		return NULL;
+	}
+	size_t needed = buffer->len + len + 1;
+	if (needed > buffer->capacity) {
+		size_t capacity = buffer->capacity ? buffer->capacity * 2 : 64;
+		if (capacity < needed)
+			capacity = needed;
+		char *data = realloc(buffer->data, capacity);
+		if (!data) {
+			buffer->has_failed = true;
+			return NULL;
+		}
+		buffer->data = data;
+		buffer->capacity = capacity;
+	}
+	return buffer->data + buffer->len;
+}
+
+void buffer_add(struct buffer *buffer, const void *data, size_t len)
+{
+	char *place = buffer_reserve(buffer, len);
+	if (!place)
+		return;
+	if (len)
+		memcpy(place, data, len);
+	buffer->len += len;
+	buffer->data[buffer->len] = '\0';
+}
+
+void buffer_add_bytes(struct buffer *buffer, struct bytes bytes)
+{
+	buffer_add(buffer, bytes.data, bytes.len);
+}
+
+void buffer_add_text(struct buffer *buffer, const char *text)
+{
+	buffer_add(buffer, text, strlen(text));
+}
+
+void buffer_add_char(struct buffer *buffer, char c)
+{
+	buffer_add(buffer, &c, 1);
+}
+
+void buffer_add_format(struct buffer *buffer, const char *format, ...)
+{
+	va_list arguments, again;
+	va_start(arguments, format);
+	va_copy(again, arguments);
+	int len = vsnprintf(NULL, 0, format, arguments);
+	char *place = len < 0 ? NULL : buffer_reserve(buffer, (size_t)len);
+	if (place) {
+		vsnprintf(place, (size_t)len + 1, format, again);
+		buffer->len += (size_t)len;
+	} else {
+		buffer->has_failed = true;
+	}
+	va_end(again);
+	va_end(arguments);
+}
+
+void buffer_add_json_string(struct buffer *buffer, struct bytes text)
+{
+	buffer_add_char(buffer, '"');
+	size_t plain = 0; /* start of what needs no escape */
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char c = (unsigned char)text.data[i];
+		if (c >= 0x20 && c != '"' && c != '\\')
+			continue;
+		buffer_add(buffer, text.data + plain, i - plain);
+		plain = i + 1;
+		if (c == '"' || c == '\\')
+			buffer_add_format(buffer, "\\%c", c);
+		else
+			buffer_add_format(buffer, "\\u%04x", c);
+	}
+	if (text.len)
+		buffer_add(buffer, text.data + plain, text.len - plain);
+	buffer_add_char(buffer, '"');
+}
+
+void buffer_consume(struct buffer *buffer, size_t len)
+{
+	if (len == 0)
+		return;
+	memmove(buffer->data, buffer->data + len, buffer->len - len);
+	buffer->len -= len;
+	buffer->data[buffer->len] = '\0';
+}
