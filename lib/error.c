@@ -5,22 +5,21 @@
 #include <stdio.h>
 #include <string.h>
 
-int error_set(struct error *err, enum error_code code, const char *format, ...)
+void error_fill(struct error *err, enum error_code code, const char *format, ...)
 {
 	if (!err)
-		return -1;
+		return;
 	va_list arguments;
 	va_start(arguments, format);
 	err->code = code;
 	vsnprintf(err->text, sizeof(err->text), format, arguments);
 	va_end(arguments);
-	return -1;
 }
 
-int error_context(struct error *err, const char *format, ...)
+void error_prefix(struct error *err, const char *format, ...)
 {
 	if (!err)
-		return -1;
+		return;
 	char text[sizeof(err->text)];
 	va_list arguments;
 	va_start(arguments, format);
@@ -29,5 +28,4 @@ int error_context(struct error *err, const char *format, ...)
 	if (used >= 0 && (size_t)used < sizeof(text))
 		snprintf(text + used, sizeof(text) - (size_t)used, ": %.*s", (int)(sizeof(text) - (size_t)used), err->text);
 	memcpy(err->text, text, sizeof(text));
-	return -1;
 }

@@ -24,10 +24,19 @@ struct error {
 	char text[256];
 };
 
-/* Fills err and returns -1, so that `return error_set(...)` reads as it acts. err may be NULL. */
-int error_set(struct error *err, enum error_code code, const char *format, ...) PRINTF_LIKE(3, 4);
+/* Fills err and is -1, so that `return error_set(err, code, format, ...)` reads as it acts. err may be NULL. */
+#define error_set(err, ...) (error_fill((err), __VA_ARGS__), error_result())
 
-/* Puts "<context>: " in front of the text; returns -1. */
-int error_context(struct error *err, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Puts "<context>: " in front of the text; is -1. error_context(err, format, ...) */
+#define error_context(err, ...) (error_prefix((err), __VA_ARGS__), error_result())
+
+void error_fill(struct error *err, enum error_code code, const char *format, ...) PRINTF_LIKE(3, 4);
+void error_prefix(struct error *err, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* A macro and an inline -1, because a compiler that sees the result finds more. */
+static inline int error_result(void)
+{
+	return -1;
+}
 
 #endif
