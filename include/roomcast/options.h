@@ -3,7 +3,8 @@
  * Sources, the later wins: built-in default, configuration file (INI; the sections [common] and the
  * program's own), environment (ROOMCAST_<NAME>, or the name that the row gives), command line
  * (--name=value, --name value; --name alone for booleans). An unknown name or a value out of bounds is an
- * error that names the place: file and line, variable, or argument. A section of another program is skipped. */
+ * error that names the place: file and line, variable, or argument. A section of another program is skipped; an option of
+ * [common] may stand in the program's own section too. */
 #ifndef ROOMCAST_OPTIONS_H
 #define ROOMCAST_OPTIONS_H
 
