@@ -12,7 +12,9 @@
 #include <roomcast/bytes.h>
 #include <roomcast/error.h>
 
-enum { JSON_DEPTH_DEFAULT = 64 };
+/* JSON_NUMBER_MAX characters of one number: Python refuses integers of more than 4,300 digits, and its clients
+ * would lose their connection over one. */
+enum { JSON_DEPTH_DEFAULT = 64, JSON_DEPTH_LIMIT = 1024, JSON_NUMBER_MAX = 1024 };
 
 enum json_type {
 	JSON_INVALID, JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT,
@@ -20,8 +22,9 @@ enum json_type {
 
 /* 0 when text is one JSON value with optional white space around it: strict UTF-8 (no overlong form, no
  * surrogate, nothing past U+10FFFF), no byte below 0x20 inside strings, escapes of surrogates only in pairs,
- * numbers by the RFC's grammar, at most max_depth nested arrays and objects. Otherwise -1, and err names what
- * and the byte offset ("unescaped control character 0x1e at byte 17"). Bytes past a terminating 0 count. */
+ * numbers by the RFC's grammar and bounded, at most max_depth (at most JSON_DEPTH_LIMIT) nested arrays and objects.
+ * Otherwise -1, and err names what and the byte offset ("unescaped control character 0x1e at byte 17"); its code
+ * is ERROR_TOO_LARGE for depth, else ERROR_INVALID. Bytes past a terminating 0 count. */
 int json_check(struct bytes text, unsigned max_depth, struct error *err) MUST_CHECK;
 
 /* All below demand bytes that json_check accepted, or a view returned from here. */
