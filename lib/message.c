@@ -13,7 +13,7 @@ enum { HEADER_LEN = 4, FIELD_HEADER_LEN = 5, NUMBER_LEN = 8 };
 enum tag {
 	TAG_EPOCH = 1, TAG_SEQ, TAG_LAST_SEQ, TAG_FIRST_SEQ, TAG_TIME, TAG_AUDIENCE, TAG_COUNTER, TAG_CLIENTS,
 	TAG_ROOM_COUNT, TAG_INSTANCE, TAG_HUB, TAG_ENDPOINT, TAG_REASON, TAG_EXCLUDE_USER, TAG_EXCLUDE_SID, TAG_BODY,
-	TAG_ROOMS, TAG_EXCEPT, TAG_HUBS,
+	TAG_ROOMS, TAG_EXCEPT, TAG_HUBS, TAG_DROPPABLE,
 	TAG_END,
 };
 
@@ -41,6 +41,7 @@ static const struct field {
 	[TAG_BODY] = { "body", FIELD_BYTES, offsetof(struct message, body), MESSAGE_BODY_MAX },
 	[TAG_ROOMS] = { "rooms", FIELD_LIST, offsetof(struct message, rooms), MESSAGE_NAME_MAX },
 	[TAG_EXCEPT] = { "except", FIELD_LIST, offsetof(struct message, except), MESSAGE_NAME_MAX },
+	[TAG_DROPPABLE] = { "droppable", FIELD_NUMBER, offsetof(struct message, droppable), 0 },
 	[TAG_HUBS] = { "hubs", FIELD_LIST, offsetof(struct message, hubs), MESSAGE_NAME_MAX },
 };
 
@@ -50,7 +51,7 @@ static const struct {
 	uint32_t required;
 } kinds[MESSAGE_KIND_END] = {
 	[MESSAGE_EVENT] = { "event", FIELD(EPOCH) | FIELD(SEQ) | FIELD(BODY) },
-	[MESSAGE_VOLATILE] = { "volatile", FIELD(HUB) | FIELD(INSTANCE) | FIELD(COUNTER) | FIELD(BODY) },
+	[MESSAGE_VOLATILE] = { "volatile", FIELD(BODY) },
 	[MESSAGE_HEARTBEAT] = { "heartbeat", FIELD(EPOCH) },
 	[MESSAGE_HELLO] = { "hello", FIELD(HUB) | FIELD(INSTANCE) },
 	[MESSAGE_WELCOME] = { "welcome", FIELD(EPOCH) | FIELD(ENDPOINT) },

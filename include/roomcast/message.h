@@ -10,10 +10,12 @@
  *
  * Who sends what, where (E: PUB -> SUB, events; L: DEALER <-> ROUTER, line):
  *   EVENT      E, and L inside a repair   a journaled event: epoch, seq, time, rooms, except, body
- *   VOLATILE   E   not journaled: origin hub, counter, body (user:activity)
+ *   VOLATILE   E   not journaled: either relayed for a hub (hub, instance, counter: user:activity), or a publisher's
+ *                  volatile event (droppable = 1: a client that is not ready for it at once goes without)
  *   HEARTBEAT  E   the gateway's last (epoch, seq), and the clients of every live hub
  *   HELLO      L   hub -> gateway: name, instance, and its position
  *   WELCOME    L   gateway -> hub: events endpoint, epoch, last seq, first seq that the journal has
+ *                  (first_seq = last_seq + 1 when it has none)
  *   REFUSAL    L   gateway -> hub: a hub of that name is alive (reason), or say hello first
  *   REPORT     L   hub -> gateway: every second and on change: position (a cumulative acknowledgement), clients, rooms
  *   ASK        L   hub -> gateway: events from seq to last_seq of epoch
@@ -66,6 +68,7 @@ struct message {
 	uint64_t clients;
 	uint64_t room_count;
 	uint64_t instance;       /* random, one per process */
+	uint64_t droppable;      /* 1 or 0 */
 	struct bytes hub;        /* name: 1 to HUB_NAME_MAX of A-Z a-z 0-9 _ - */
 	struct bytes endpoint;   /* ZeroMQ endpoint of the PUB socket */
 	struct bytes reason;
