@@ -383,7 +383,7 @@ struct bytes json_trim(struct bytes text)
 	return text;
 }
 
-enum json_type json_type(struct bytes value)
+enum json_kind json_kind(struct bytes value)
 {
 	static const unsigned char types[256] = {
 		['n'] = JSON_NULL, ['f'] = JSON_FALSE, ['t'] = JSON_TRUE, ['"'] = JSON_STRING, ['['] = JSON_ARRAY,
@@ -392,7 +392,7 @@ enum json_type json_type(struct bytes value)
 	value = json_trim(value);
 	if (value.len == 0)
 		return JSON_INVALID;
-	return is_digit(value.data[0]) ? JSON_NUMBER : (enum json_type)types[(unsigned char)value.data[0]];
+	return is_digit(value.data[0]) ? JSON_NUMBER : (enum json_kind)types[(unsigned char)value.data[0]];
 }
 
 /* Length of the raw string that text starts with. */

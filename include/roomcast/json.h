@@ -16,7 +16,8 @@
  * would lose their connection over one. */
 enum { JSON_DEPTH_DEFAULT = 64, JSON_DEPTH_LIMIT = 1024, JSON_NUMBER_MAX = 1024 };
 
-enum json_type {
+/* Not called a type: json-c has an enum json_type, and whoever extracts fields includes both. */
+enum json_kind {
 	JSON_INVALID, JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT,
 };
 
@@ -31,7 +32,7 @@ int json_check(struct bytes text, unsigned max_depth, struct error *err) MUST_CH
 
 /* The value without the white space around it. */
 struct bytes json_trim(struct bytes text);
-enum json_type json_type(struct bytes value);
+enum json_kind json_kind(struct bytes value);
 
 /* Walks an array or object: start with `rest` = the whole value. Returns false at its end. */
 bool json_next_element(struct bytes *rest, struct bytes *value);

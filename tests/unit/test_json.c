@@ -275,13 +275,13 @@ static void assert_bytes(struct bytes bytes, const char *text)
 static void test_types(void **state)
 {
 	(void)state;
-	static const struct { const char *text; enum json_type type; } cases[] = {
+	static const struct { const char *text; enum json_kind type; } cases[] = {
 		{ "null", JSON_NULL }, { "false", JSON_FALSE }, { "true", JSON_TRUE }, { " -1", JSON_NUMBER },
 		{ "0", JSON_NUMBER }, { "9e9", JSON_NUMBER }, { "\"\"", JSON_STRING }, { "\n[]", JSON_ARRAY },
 		{ "{}", JSON_OBJECT }, { "", JSON_INVALID }, { "  ", JSON_INVALID },
 	};
 	for (size_t i = 0; i < COUNT(cases); i++)
-		assert_int_equal(json_type(bytes_of(cases[i].text)), cases[i].type);
+		assert_int_equal(json_kind(bytes_of(cases[i].text)), cases[i].type);
 	assert_bytes(json_trim(bytes_of("\r\n\t [1, 2] \t\n")), "[1, 2]");
 	assert_int_equal(json_trim(bytes_of(" ")).len, 0);
 }
