@@ -52,7 +52,7 @@ static void replace_controls(char *line, size_t len)
 			line[i] = '?';
 }
 
-static void log_line(enum log_level level, unsigned left_out, const char *format, va_list arguments)
+static void PRINTF_LIKE(3, 0) log_line(enum log_level level, unsigned left_out, const char *format, va_list arguments)
 {
 	if (level < log_least)
 		return;
