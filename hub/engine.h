@@ -5,6 +5,7 @@
 #ifndef ROOMCAST_HUB_ENGINE_H
 #define ROOMCAST_HUB_ENGINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,7 +16,8 @@
 #include "session.h"
 
 struct engine;
-struct http_server;
+struct http_exchange;
+struct http_request;
 struct websockets;
 
 /* Times in milliseconds, sizes in bytes. */
@@ -46,6 +48,11 @@ struct engine_counters {
 /* Settings and handler are copied; hub_name and handler.data are kept by pointer. */
 struct engine *engine_new(uv_loop_t *loop, struct websockets *websockets, const struct engine_settings *settings,
                           const struct session_handler *handler, struct error *err);
+/* Whether a request to the engine's path speaks Engine.IO at all: it has EIO, transport or sid in its query, or wants to
+ * upgrade. Others may be answered with something for people. */
+bool engine_is_meant(const struct http_request *request);
+/* Serves a request: what the on_request of the engine's http_route calls. */
+void engine_serve(struct engine *engine, struct http_exchange *exchange);
 const struct engine_counters *engine_counters(const struct engine *engine);
 /* From now on handshakes get 503 with Retry-After; known sessions are served. */
 void engine_refuse_handshakes(struct engine *engine);

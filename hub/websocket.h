@@ -1,0 +1,70 @@
+/* websocket.h - server side WebSockets (RFC 6455) on the loop, from a checked handshake to the close.
+ *
+ * libwebsockets does the framing; it gets adopted sockets only, together with a handshake of our own making, and
+ * never parses a stranger's HTTP. Messages come whole and checked (UTF-8, bounded). Loop thread only. */
+#ifndef ROOMCAST_HUB_WEBSOCKET_H
+#define ROOMCAST_HUB_WEBSOCKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uv.h>
+
+#include <roomcast/bytes.h>
+#include <roomcast/error.h>
+
+#include "frame.h"
+
+struct websockets; /* all of one loop */
+struct websocket;  /* one connection */
+
+enum websocket_code { /* RFC 6455, 7.4.1 */
+	WEBSOCKET_NORMAL = 1000,
+	WEBSOCKET_GOING_AWAY = 1001,
+	WEBSOCKET_PROTOCOL_ERROR = 1002,
+	WEBSOCKET_INVALID_DATA = 1007,
+	WEBSOCKET_POLICY = 1008,
+	WEBSOCKET_TOO_BIG = 1009,
+};
+
+/* data: what websocket_new was given. Nothing is called after on_close or websocket_close. */
+struct websocket_handler {
+	void (*on_open)(void *data);
+	void (*on_message)(void *data, struct bytes message, bool is_binary); /* valid until return */
+	void (*on_writable)(void *data); /* after websocket_write took less than it was given */
+	/* The connection is gone. is_error: the peer broke a rule or a bound, or the network failed in the handshake. */
+	void (*on_close)(void *data, bool is_error);
+};
+
+struct websocket_counters {
+	uint64_t open;                  /* now, closing ones included */
+	uint64_t opened, too_big, invalid_text;
+};
+
+struct websockets *websockets_new(uv_loop_t *loop, struct error *err);
+const struct websocket_counters *websockets_counters(const struct websockets *websockets);
+/* Drops all connections and stops; every websocket must have been closed by its owner. When uv_run has returned:
+ * websockets_free. */
+void websockets_close(struct websockets *websockets);
+void websockets_free(struct websockets *websockets);
+
+/* key: Sec-WebSocket-Key, judged by websocket_key_is_valid. NULL without memory. */
+struct websocket *websocket_new(struct websockets *websockets, struct bytes key, size_t max_message,
+                                const struct websocket_handler *handler, void *data);
+bool websocket_key_is_valid(struct bytes key);
+/* Starts it on a connected socket, which is consumed (-1: on_close). early: what the client sent behind its handshake. Has
+ * the form of http_detach's callback; call it from there: on_open or on_close comes before it returns. */
+void websocket_start(void *websocket, int fd, struct bytes early);
+/* Changes whom the callbacks reach; not from inside one of them. */
+void websocket_set_handler(struct websocket *websocket, const struct websocket_handler *handler, void *data);
+
+/* Whether a write now would leave at once. */
+bool websocket_is_writable(const struct websocket *websocket);
+/* Hands over whole frames from the front, many in one write; returns how many were taken. on_writable follows when that is less
+ * than count. References stay the caller's. */
+size_t websocket_write(struct websocket *websocket, struct frame *const *frames, size_t count);
+/* Closes with that code when this turn of the loop ends; what was written before still leaves. */
+void websocket_close(struct websocket *websocket, enum websocket_code code);
+
+#endif
