@@ -219,10 +219,21 @@ static int store_field(struct message *out, unsigned tag, struct bytes value, ui
 	return 0;
 }
 
+static bool has_header(struct bytes packed)
+{
+	return packed.len >= HEADER_LEN && packed.data[0] == 'R' && packed.data[1] == 'C';
+}
+
+enum message_kind message_peek(struct bytes packed)
+{
+	unsigned kind = has_header(packed) ? (unsigned char)packed.data[3] : 0;
+	return kind < MESSAGE_KIND_END ? (enum message_kind)kind : 0;
+}
+
 int message_unpack(struct bytes packed, struct message *out, struct error *err)
 {
 	*out = (struct message){ 0 };
-	if (packed.len < HEADER_LEN || packed.data[0] != 'R' || packed.data[1] != 'C')
+	if (!has_header(packed))
 		return error_set(err, ERROR_INVALID, "not a roomcast message (%zu bytes)", packed.len);
 	if (packed.data[2] != MESSAGE_VERSION)
 		return error_set(err, ERROR_INVALID, "message version %u, ours is %d", (unsigned char)packed.data[2], MESSAGE_VERSION);

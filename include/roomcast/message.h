@@ -55,7 +55,7 @@ struct message_list {
 	size_t count;
 };
 
-/* Unset numbers are 0 and unset texts empty; both are left out when packed. */
+/* Unset numbers are 0 and unset texts empty; both are left out when packed. Lists are arrays of the caller's. */
 struct message {
 	enum message_kind kind;
 	uint64_t epoch;
@@ -88,8 +88,9 @@ int message_pack(const struct message *message, struct buffer *out, struct error
 int message_unpack(struct bytes packed, struct message *out, struct error *err) MUST_CHECK;
 void message_deinit(struct message *message);
 
-const char *message_kind_name(enum message_kind kind);
+/* The kind that packed says it is, 0 when it cannot be one of ours. */
+enum message_kind message_peek(struct bytes packed);
 
-/* Lists are built by the caller as arrays of struct bytes. */
+const char *message_kind_name(enum message_kind kind);
 
 #endif

@@ -1,0 +1,67 @@
+/* event.c - events and their frames. */
+#include "event.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "socketio.h"
+
+struct event *event_new(struct bytes packed, struct error *err)
+{
+	struct event *event = malloc(sizeof(*event) + packed.len);
+	if (!event) {
+		error_set(err, ERROR_SYSTEM, "no memory for an event of %zu bytes", packed.len);
+		return NULL;
+	}
+	*event = (struct event){ .refs = 1 };
+	memcpy(event->packed, packed.data, packed.len);
+	if (message_unpack((struct bytes){ event->packed, packed.len }, &event->message, err)) {
+		free(event);
+		return NULL;
+	}
+	if (event->message.kind != MESSAGE_EVENT && event->message.kind != MESSAGE_VOLATILE) {
+		error_set(err, ERROR_INVALID, "%s message where an event was expected", message_kind_name(event->message.kind));
+		event_unref(event);
+		return NULL;
+	}
+	return event;
+}
+
+struct event *event_from_message(const struct message *message, struct error *err)
+{
+	struct buffer packed = { 0 };
+	struct event *event = NULL;
+	if (message_pack(message, &packed, err) == 0)
+		event = event_new(buffer_bytes(&packed), err);
+	buffer_deinit(&packed);
+	return event;
+}
+
+struct event *event_ref(struct event *event)
+{
+	event->refs++;
+	return event;
+}
+
+void event_unref(struct event *event)
+{
+	if (!event || --event->refs)
+		return;
+	for (int framing = 0; framing < FRAMING_COUNT; framing++)
+		frame_unref(event->frames[framing]);
+	message_deinit(&event->message);
+	free(event);
+}
+
+struct frame *event_frame(struct event *event, enum event_framing framing)
+{
+	if (event->frames[framing])
+		return event->frames[framing];
+	char offset[48] = "";
+	if (framing == FRAMING_OFFSET)
+		snprintf(offset, sizeof(offset), "%" PRIu64 ".%" PRIu64, event->message.epoch, event->message.seq);
+	event->frames[framing] = socketio_event_frame(event->message.body, bytes_of(offset));
+	return event->frames[framing];
+}

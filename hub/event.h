@@ -1,0 +1,41 @@
+/* event.h - one event on its way to clients: who gets it, and its frames, made once each.
+ *
+ * Built from a message of the gateway, whose bytes it copies once. The body stays unparsed. One thread. */
+#ifndef ROOMCAST_HUB_EVENT_H
+#define ROOMCAST_HUB_EVENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <roomcast/message.h>
+
+#include "frame.h"
+
+/* How an event is framed for a connection: without, or with a recovery offset as its last argument. */
+enum event_framing { FRAMING_PLAIN, FRAMING_OFFSET, FRAMING_COUNT };
+
+struct event {
+	unsigned refs;
+	uint64_t position;      /* in this hub's delivery order, given by fanout; 0 before that */
+	struct message message; /* views into packed; kind EVENT or VOLATILE */
+	struct frame *frames[FRAMING_COUNT];
+	char packed[];
+};
+
+/* packed: a message as it came. NULL and err when it cannot be read or is of another kind. */
+struct event *event_new(struct bytes packed, struct error *err);
+/* From a message made here (user:activity of this hub). */
+struct event *event_from_message(const struct message *message, struct error *err);
+struct event *event_ref(struct event *event);
+void event_unref(struct event *event);
+
+/* The shared frame; still the event's reference. NULL without memory. */
+struct frame *event_frame(struct event *event, enum event_framing framing);
+
+/* Whether a client that is not ready for it at once goes without (Socket.IO's volatile). */
+static inline bool event_is_droppable(const struct event *event)
+{
+	return event->message.kind == MESSAGE_VOLATILE && event->message.droppable;
+}
+
+#endif

@@ -1,0 +1,299 @@
+/* fanout.c - broadcasts in chunks, in one order for every member. */
+#include "fanout.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include <utlist.h>
+
+#include <roomcast/log.h>
+
+enum { JOB_EVENTS_MAX = 64 };
+
+/* One broadcast: events for the same rooms, and how far they were given. */
+struct job {
+	struct job *prev, *next;
+	struct event *events[JOB_EVENTS_MAX];
+	uint32_t event_count;
+	uint64_t joins;      /* rooms->joins when it was made: whoever joined since is not meant */
+	bool is_started;
+	uint32_t room_index; /* where to go on: the room, and the slot in it */
+	uint32_t slot;
+	uint32_t room_count;
+	struct target {
+		struct room *room;    /* pinned */
+		uint32_t slot_limit;  /* slots from here on joined later */
+	} targets[];
+};
+
+struct fanout {
+	struct rooms *rooms;
+	struct fanout_settings settings;
+	struct fanout_counters counters;
+	struct job *jobs;    /* in the order of their positions */
+	uint64_t position;
+	size_t backlog;      /* bytes */
+	bool is_running;
+	uv_idle_t idle;      /* runs while something is unfinished */
+	void (*on_closed)(void *data);
+	void *on_closed_data;
+};
+
+static void on_idle(uv_idle_t *idle)
+{
+	fanout_run(idle->data);
+}
+
+struct fanout *fanout_new(uv_loop_t *loop, struct rooms *rooms, const struct fanout_settings *settings, struct error *err)
+{
+	struct fanout *fanout = calloc(1, sizeof(*fanout));
+	if (!fanout) {
+		error_set(err, ERROR_SYSTEM, "no memory");
+		return NULL;
+	}
+	fanout->rooms = rooms;
+	fanout->settings = *settings;
+	uv_idle_init(loop, &fanout->idle);
+	fanout->idle.data = fanout;
+	return fanout;
+}
+
+static void job_free(struct fanout *fanout, struct job *job)
+{
+	DL_DELETE(fanout->jobs, job);
+	for (uint32_t i = 0; i < job->event_count; i++) {
+		fanout->backlog -= job->events[i]->message.body.len;
+		event_unref(job->events[i]);
+	}
+	for (uint32_t i = 0; i < job->room_count; i++)
+		room_unpin(fanout->rooms, job->targets[i].room);
+	free(job);
+}
+
+static void on_idle_closed(uv_handle_t *handle)
+{
+	struct fanout *fanout = handle->data;
+	void (*on_closed)(void *) = fanout->on_closed;
+	void *data = fanout->on_closed_data;
+	free(fanout);
+	if (on_closed)
+		on_closed(data);
+}
+
+void fanout_close(struct fanout *fanout, void (*on_closed)(void *data), void *data)
+{
+	while (fanout->jobs)
+		job_free(fanout, fanout->jobs);
+	fanout->on_closed = on_closed;
+	fanout->on_closed_data = data;
+	uv_close((uv_handle_t *)&fanout->idle, on_idle_closed);
+}
+
+/* --- who gets an event ------------------------------------------------------ */
+
+static bool is_in_any(const struct fanout *fanout, const struct member *member, const struct message_list *names)
+{
+	for (size_t i = 0; i < names->count; i++) {
+		const struct room *room = rooms_find(fanout->rooms, names->items[i]);
+		if (room ? room_slot_of(room, member) >= 0 : bytes_equal_text(names->items[i], member->sid))
+			return true;
+	}
+	return false;
+}
+
+static bool is_excluded(const struct fanout *fanout, const struct event *event, const struct member *member)
+{
+	const struct message *message = &event->message;
+	if (message->exclude_user.len && member->user_id && bytes_equal_text(message->exclude_user, member->user_id))
+		return true;
+	if (message->exclude_sid.len && bytes_equal_text(message->exclude_sid, member->sid))
+		return true;
+	return message->except.count && is_in_any(fanout, member, &message->except);
+}
+
+/* Gives the member those of the events that it was not given and that are for it. */
+static void give(struct fanout *fanout, struct member *member, struct event *const *events, size_t count)
+{
+	struct frame *frames[JOB_EVENTS_MAX];
+	size_t frame_count = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct event *event = events[i];
+		if (event->position <= member->position || is_excluded(fanout, event, member))
+			continue;
+		if (event_is_droppable(event) && !fanout->settings.is_writable(member)) {
+			fanout->counters.dropped_volatile++;
+			continue;
+		}
+		struct frame *frame = event_frame(event, member->framing);
+		if (frame)
+			frames[frame_count++] = frame;
+	}
+	if (count && events[count - 1]->position > member->position)
+		member->position = events[count - 1]->position;
+	if (!frame_count)
+		return;
+	fanout->counters.deliveries += frame_count;
+	fanout->settings.send(member, frames, frame_count);
+}
+
+/* Whether the broadcast has the member still before it. */
+static bool job_owes(const struct job *job, const struct member *member)
+{
+	for (uint32_t i = job->room_index; i < job->room_count; i++) {
+		int64_t slot = room_slot_of(job->targets[i].room, member);
+		if (slot >= 0 && slot < job->targets[i].slot_limit && (i > job->room_index || slot >= job->slot))
+			return true;
+	}
+	return false;
+}
+
+/* Everything that broadcasts before `until` (NULL: all) owe the member. */
+static void catch_up(struct fanout *fanout, struct member *member, const struct job *until)
+{
+	for (struct job *job = fanout->jobs; job && job != until; job = job->next)
+		if (job->events[job->event_count - 1]->position > member->position && job_owes(job, member))
+			give(fanout, member, job->events, job->event_count);
+}
+
+/* --- new events ------------------------------------------------------------- */
+
+/* The rooms of an event that exist here; clients named by their id are given it at once. Returns their number. */
+static uint32_t resolve(struct fanout *fanout, struct event *event, struct room **rooms)
+{
+	const struct message *message = &event->message;
+	if (message->audience != AUDIENCE_ROOMS) {
+		rooms[0] = message->audience == AUDIENCE_EVERYONE ? fanout->rooms->everyone : fanout->rooms->authenticated;
+		return 1;
+	}
+	uint32_t count = 0;
+	for (size_t i = 0; i < message->rooms.count; i++) {
+		struct room *room = rooms_find(fanout->rooms, message->rooms.items[i]);
+		if (room) {
+			rooms[count++] = room;
+			continue;
+		}
+		struct member *member = fanout->settings.find_by_sid(fanout->settings.data, message->rooms.items[i]);
+		if (member) {
+			catch_up(fanout, member, NULL);
+			give(fanout, member, &event, 1);
+		}
+	}
+	return count;
+}
+
+/* Whether the waiting broadcast would go to exactly the same members. */
+static bool job_can_take(const struct fanout *fanout, const struct job *job, struct room *const *rooms, uint32_t count)
+{
+	if (!job || job->is_started || job->event_count == JOB_EVENTS_MAX || job->joins != fanout->rooms->joins ||
+	    job->room_count != count)
+		return false;
+	for (uint32_t i = 0; i < count; i++)
+		if (job->targets[i].room != rooms[i])
+			return false;
+	return true;
+}
+
+static struct job *job_new(struct fanout *fanout, struct room *const *rooms, uint32_t count)
+{
+	struct job *job = calloc(1, sizeof(*job) + count * sizeof(job->targets[0]));
+	if (!job)
+		return NULL;
+	job->joins = fanout->rooms->joins;
+	job->room_count = count;
+	for (uint32_t i = 0; i < count; i++) {
+		job->targets[i] = (struct target){ rooms[i], rooms[i]->slot_count };
+		room_pin(rooms[i]);
+	}
+	DL_APPEND(fanout->jobs, job);
+	return job;
+}
+
+void fanout_publish(struct fanout *fanout, struct event *event)
+{
+	event->position = ++fanout->position;
+	fanout->counters.events++;
+	struct room *rooms[MESSAGE_LIST_MAX];
+	uint32_t count = resolve(fanout, event, rooms);
+	if (!count) {
+		event_unref(event);
+		return;
+	}
+	struct job *last = fanout->jobs ? fanout->jobs->prev : NULL;
+	struct job *job = job_can_take(fanout, last, rooms, count) ? last : job_new(fanout, rooms, count);
+	if (!job) {
+		log_error("msg=\"no memory for a broadcast\" seq=%llu", (unsigned long long)event->message.seq);
+		event_unref(event);
+		return;
+	}
+	job->events[job->event_count++] = event;
+	fanout->backlog += event->message.body.len;
+	uv_idle_start(&fanout->idle, on_idle);
+}
+
+/* --- the rounds ------------------------------------------------------------- */
+
+static uint32_t job_remaining(const struct job *job)
+{
+	uint32_t remaining = 0;
+	for (uint32_t i = job->room_index; i < job->room_count; i++)
+		remaining += job->targets[i].slot_limit;
+	return remaining - (job->room_index < job->room_count ? job->slot : 0);
+}
+
+/* Goes on with a broadcast for at most *budget slots. Returns whether it is finished. */
+static bool job_serve(struct fanout *fanout, struct job *job, uint32_t *budget)
+{
+	job->is_started = true;
+	for (; job->room_index < job->room_count; job->room_index++, job->slot = 0) {
+		const struct target *target = &job->targets[job->room_index];
+		while (job->slot < target->slot_limit) {
+			if (!*budget)
+				return false;
+			--*budget;
+			struct member *member = target->room->slots[job->slot++].member;
+			if (!member)
+				continue;
+			if (job != fanout->jobs)
+				catch_up(fanout, member, job);
+			give(fanout, member, job->events, job->event_count);
+		}
+	}
+	return true;
+}
+
+/* One round: large broadcasts share one chunk, in their order; small ones have one to themselves, so that a room of a few does
+ * not wait for a room of many thousands. */
+void fanout_run(struct fanout *fanout)
+{
+	if (fanout->is_running)
+		return;
+	fanout->is_running = true;
+	uint32_t large_budget = fanout->settings.chunk, small_budget = fanout->settings.chunk;
+	struct job *job, *next;
+	DL_FOREACH_SAFE(fanout->jobs, job, next) {
+		bool is_small = job_remaining(job) <= fanout->settings.chunk / 8;
+		uint32_t *budget = is_small ? &small_budget : &large_budget;
+		if (job_serve(fanout, job, budget))
+			job_free(fanout, job);
+		if (!large_budget && !small_budget)
+			break;
+	}
+	if (!fanout->jobs)
+		uv_idle_stop(&fanout->idle);
+	fanout->is_running = false;
+}
+
+bool fanout_is_full(const struct fanout *fanout)
+{
+	return fanout->backlog > fanout->settings.backlog_max;
+}
+
+uint64_t fanout_position(const struct fanout *fanout)
+{
+	return fanout->position;
+}
+
+const struct fanout_counters *fanout_counters(const struct fanout *fanout)
+{
+	return &fanout->counters;
+}

@@ -1,0 +1,47 @@
+/* fanout.h - gives events to the members of rooms: in one order, in chunks.
+ *
+ * Every event gets a position in this hub's delivery order. A broadcast to a large room is served in chunks, with other work of
+ * the loop in between, and smaller broadcasts overtake it; order holds for every member all the same: before a member is given
+ * something later, it is given what unfinished broadcasts still owe it, and those skip it afterwards, by its position.
+ * Events for the same rooms that wait together are given together, so that they leave in one write. Loop thread only. */
+#ifndef ROOMCAST_HUB_FANOUT_H
+#define ROOMCAST_HUB_FANOUT_H
+
+#include <uv.h>
+
+#include <roomcast/error.h>
+
+#include "event.h"
+#include "member.h"
+
+struct fanout;
+
+struct fanout_settings {
+	uint32_t chunk;        /* members that are given something before other work gets its turn */
+	size_t backlog_max;    /* bytes of events waiting, past which fanout_is_full */
+	/* Frames for a member, in order, each still the event's reference. May lead to fanout_forget for any member. */
+	void (*send)(struct member *member, struct frame *const *frames, size_t count);
+	bool (*is_writable)(const struct member *member);
+	/* A room of an event's list that is not a room's name may be a client's Socket.IO id. */
+	struct member *(*find_by_sid)(void *data, struct bytes sid);
+	void *data;
+};
+
+struct fanout_counters {
+	uint64_t events, deliveries, dropped_volatile;
+};
+
+struct fanout *fanout_new(uv_loop_t *loop, struct rooms *rooms, const struct fanout_settings *settings, struct error *err);
+/* Gives up what is unfinished. */
+void fanout_close(struct fanout *fanout, void (*on_closed)(void *data), void *data);
+
+/* Takes the caller's reference. Nothing is sent before fanout_run, or before the loop comes round. */
+void fanout_publish(struct fanout *fanout, struct event *event);
+void fanout_run(struct fanout *fanout);
+
+/* Backpressure: whoever publishes should wait until the loop came round. */
+bool fanout_is_full(const struct fanout *fanout);
+uint64_t fanout_position(const struct fanout *fanout); /* of the newest event */
+const struct fanout_counters *fanout_counters(const struct fanout *fanout);
+
+#endif

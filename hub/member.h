@@ -1,0 +1,36 @@
+/* member.h - what this hub knows of one connected client: identity, rooms, position.
+ *
+ * It lies in the memory that the Socket.IO layer keeps with each client. */
+#ifndef ROOMCAST_HUB_MEMBER_H
+#define ROOMCAST_HUB_MEMBER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <uthash.h>
+
+#include "event.h"
+#include "room.h"
+
+struct client;
+
+struct member {
+	struct client *client;
+	uint64_t position;               /* everything up to here in the delivery order that is for it was given to it */
+	struct memberships memberships;
+	enum event_framing framing;
+	/* NULL when anonymous. Three terminated strings, each in the memory of the first. */
+	char *user_id;
+	const char *username;
+	const char *role;
+	const char *sid;                 /* Socket.IO id; the client's memory */
+	uint64_t rate_ms;                /* monotonic time up to which its events are paid for */
+	UT_hash_handle hh;               /* by sid */
+};
+
+static inline bool member_is_authenticated(const struct member *member)
+{
+	return member->user_id != NULL;
+}
+
+#endif
