@@ -1,0 +1,45 @@
+/* endpoint.c - refuses ZeroMQ endpoints that strangers could reach. */
+#include <roomcast/endpoint.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/un.h>
+
+static bool is_loopback(const char *host, size_t len)
+{
+	char text[INET6_ADDRSTRLEN + 2];
+	struct in_addr v4;
+	struct in6_addr v6;
+	if (len >= sizeof(text))
+		return false;
+	memcpy(text, host, len);
+	text[len] = '\0';
+	if (strcmp(text, "localhost") == 0)
+		return true;
+	if (len > 2 && text[0] == '[' && text[len - 1] == ']') {
+		text[len - 1] = '\0';
+		return inet_pton(AF_INET6, text + 1, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+	}
+	return inet_pton(AF_INET, text, &v4) == 1 && (ntohl(v4.s_addr) >> 24) == 127;
+}
+
+int endpoint_check(const char *endpoint, struct error *err)
+{
+	if (strncmp(endpoint, "ipc://", 6) == 0) {
+		if (endpoint[6] != '/')
+			return error_set(err, ERROR_INVALID, "\"%s\": ipc:// wants an absolute path", endpoint);
+		if (strlen(endpoint + 6) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+			return error_set(err, ERROR_INVALID, "\"%s\": a socket's path has at most %zu bytes", endpoint, sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
+		return 0;
+	}
+	if (strncmp(endpoint, "tcp://", 6) != 0)
+		return error_set(err, ERROR_INVALID, "\"%s\" is neither ipc:///path nor tcp://address:port", endpoint);
+	const char *host = endpoint + 6, *colon = strrchr(host, ':');
+	if (!colon || colon == host || !colon[1])
+		return error_set(err, ERROR_INVALID, "\"%s\": tcp:// wants address:port", endpoint);
+	if (!is_loopback(host, (size_t)(colon - host)))
+		return error_set(err, ERROR_DENIED, "\"%s\" can be reached from the network, unencrypted: only loopback addresses are allowed", endpoint);
+	return 0;
+}
