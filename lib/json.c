@@ -592,7 +592,7 @@ bool json_string_equals(struct bytes raw, const char *text)
 
 /* --- numbers and white space ----------------------------------------------------------------------- */
 
-bool json_integer(struct bytes number, int64_t *out)
+bool json_int64(struct bytes number, int64_t *out)
 {
 	number = json_trim(number);
 	bool is_negative = number.len && number.data[0] == '-';

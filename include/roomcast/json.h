@@ -49,7 +49,7 @@ long json_string_decode(struct bytes raw, char *out, size_t size);
 bool json_string_equals(struct bytes raw, const char *text);
 
 /* Exact integer without fraction or exponent within int64, else false. */
-bool json_integer(struct bytes number, int64_t *out);
+bool json_int64(struct bytes number, int64_t *out);
 
 /* Adds value without white space outside strings. */
 void json_compact(struct buffer *out, struct bytes value);

@@ -45,7 +45,7 @@ static void walk(struct bytes value)
 	if (kind == JSON_STRING)
 		walk_string(value);
 	if (kind == JSON_NUMBER)
-		(void)json_integer(value, &number);
+		(void)json_int64(value, &number);
 	(void)json_member(value, "a", &inner);
 	while (kind == JSON_ARRAY && json_next_element(&rest, &inner))
 		walk(inner);

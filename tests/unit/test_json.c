@@ -393,7 +393,7 @@ static void test_integer(void **state)
 	};
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		int64_t value = 0;
-		assert_int_equal(json_integer(bytes_of(cases[i].text), &value), cases[i].is_integer);
+		assert_int_equal(json_int64(bytes_of(cases[i].text), &value), cases[i].is_integer);
 		assert_true(value == cases[i].value);
 	}
 }
