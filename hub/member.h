@@ -24,7 +24,7 @@ struct member {
 	const char *username;
 	const char *role;
 	const char *sid;                 /* Socket.IO id; the client's memory */
-	uint64_t rate_ms;                /* monotonic time up to which its events are paid for */
+	uint64_t rate_us;                /* monotonic time up to which its events are paid for */
 	UT_hash_handle hh;               /* by sid */
 };
 

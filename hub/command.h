@@ -1,0 +1,12 @@
+/* command.h - what clients may say: the table of Socket.IO events that a hub understands. */
+#ifndef ROOMCAST_HUB_COMMAND_H
+#define ROOMCAST_HUB_COMMAND_H
+
+#include "hub.h"
+
+enum { ENTITY_TYPE_MAX = 128 /* bytes */, ROOMS_OF_EVERYBODY = 3 /* joined at connect, beside the bound */ };
+
+/* Runs the event if it is one of ours, and acknowledges it if that was asked for. Unknown events and odd arguments do no harm. */
+void command_run(struct hub *hub, struct member *member, const struct socketio_packet *packet);
+
+#endif

@@ -1,0 +1,193 @@
+/* status.c - plain HTTP answers about the hub. */
+#include "status.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include <roomcast/bytes.h>
+
+static void answer_buffer(struct http_exchange *exchange, unsigned status, const char *type, struct buffer *body)
+{
+	if (body->has_failed)
+		http_answer_error(exchange, 500, "out_of_memory", "no memory for the answer");
+	else
+		http_answer(exchange, &(struct http_answer){ .status = status, .content_type = type, .body = buffer_bytes(body), .headers = "Cache-Control: no-store\r\n" });
+	buffer_deinit(body);
+}
+
+static bool is_read(struct http_exchange *exchange)
+{
+	enum http_verb verb = http_request(exchange)->verb;
+	if (verb == HTTP_VERB_GET || verb == HTTP_VERB_HEAD)
+		return true;
+	http_answer_error(exchange, 405, "method_not_allowed", "only GET is answered here");
+	return false;
+}
+
+void status_serve(struct http_exchange *exchange, void *data)
+{
+	const struct hub *hub = data;
+	if (!is_read(exchange))
+		return;
+	struct buffer body = { 0 };
+	buffer_add_format(&body, "{\"success\":true,\"message\":\"Socket.IO server status\",\"available\":%s,\"connectedClients\":%" PRIu64 ",\"path\":",
+	                  hub->is_draining ? "false" : "true", hub_cluster_clients(hub));
+	buffer_add_json_string(&body, bytes_of(hub->config->path));
+	buffer_add_text(&body, ",\"hub\":");
+	buffer_add_json_string(&body, bytes_of(hub->config->name));
+	buffer_add_format(&body, ",\"gateway\":\"%s\"}", subscriber_state(hub->subscriber));
+	answer_buffer(exchange, 200, "application/json", &body);
+}
+
+void status_health(struct http_exchange *exchange, void *data)
+{
+	(void)data;
+	struct buffer body = { 0 };
+	if (!is_read(exchange))
+		return;
+	buffer_add_text(&body, "{\"healthy\":true}");
+	answer_buffer(exchange, 200, "application/json", &body);
+}
+
+void status_ready(struct http_exchange *exchange, void *data)
+{
+	const struct hub *hub = data;
+	if (!is_read(exchange))
+		return;
+	bool is_ready = !hub->is_draining && subscriber_is_ready(hub->subscriber);
+	struct buffer body = { 0 };
+	buffer_add_format(&body, "{\"ready\":%s,\"draining\":%s,\"gateway\":\"%s\"}", is_ready ? "true" : "false",
+	                  hub->is_draining ? "true" : "false", subscriber_state(hub->subscriber));
+	answer_buffer(exchange, is_ready ? 200 : 503, "application/json", &body);
+}
+
+void status_nothing(struct http_exchange *exchange, void *data)
+{
+	(void)data;
+	http_answer_error(exchange, 404, "not_found", "nothing is served at this path");
+}
+
+/* --- metrics ----------------------------------------------------------------- */
+
+#define VALUE(function, expression) \
+	static uint64_t function(const struct hub *hub) \
+	{ \
+		return (expression); \
+	}
+
+VALUE(clients, hub_clients(hub))
+VALUE(cluster_clients, hub_cluster_clients(hub))
+VALUE(room_count, rooms_count(&hub->rooms))
+VALUE(sessions, engine_counters(hub->engine)->sessions)
+VALUE(websocket_sessions, engine_counters(hub->engine)->websocket_sessions)
+VALUE(sessions_opened, engine_counters(hub->engine)->sessions_opened)
+VALUE(upgrades, engine_counters(hub->engine)->upgrades)
+VALUE(handshakes_refused, engine_counters(hub->engine)->handshakes_refused)
+VALUE(engine_bad_requests, engine_counters(hub->engine)->bad_requests)
+VALUE(packets_in, engine_counters(hub->engine)->packets_in)
+VALUE(packets_out, engine_counters(hub->engine)->packets_out)
+VALUE(bytes_in, engine_counters(hub->engine)->bytes_in)
+VALUE(bytes_out, engine_counters(hub->engine)->bytes_out)
+VALUE(websockets_too_big, websockets_counters(hub->websockets)->too_big)
+VALUE(websockets_invalid, websockets_counters(hub->websockets)->invalid_text)
+VALUE(connects, hub->counters.connects)
+VALUE(connects_authenticated, hub->counters.connects_authenticated)
+VALUE(bad_tokens, hub->counters.bad_tokens)
+VALUE(commands, hub->counters.commands)
+VALUE(unknown_events, hub->counters.unknown_events)
+VALUE(rate_exceeded, hub->counters.rate_exceeded)
+VALUE(denied, hub->counters.denied)
+VALUE(protocol_errors, hub->counters.protocol_errors)
+VALUE(http_connections, http_server_counters(hub->http)->connections)
+VALUE(http_accepted, http_server_counters(hub->http)->accepted)
+VALUE(http_refused, http_server_counters(hub->http)->refused)
+VALUE(http_refused_address, http_server_counters(hub->http)->refused_address)
+VALUE(http_requests, http_server_counters(hub->http)->requests)
+VALUE(http_malformed, http_server_counters(hub->http)->malformed)
+VALUE(http_timeouts, http_server_counters(hub->http)->timeouts)
+VALUE(http_aborted, http_server_counters(hub->http)->aborted)
+VALUE(fanout_events, fanout_counters(hub->fanout)->events)
+VALUE(fanout_deliveries, fanout_counters(hub->fanout)->deliveries)
+VALUE(fanout_dropped, fanout_counters(hub->fanout)->dropped_volatile)
+VALUE(line_following, subscriber_is_following(hub->subscriber))
+VALUE(line_epoch, subscriber_sequence(hub->subscriber)->epoch)
+VALUE(line_next, subscriber_sequence(hub->subscriber)->next_seq)
+VALUE(line_known, subscriber_sequence(hub->subscriber)->known_seq)
+VALUE(line_gaps, subscriber_sequence(hub->subscriber)->counters.gaps)
+VALUE(line_lost, subscriber_sequence(hub->subscriber)->counters.lost)
+VALUE(line_duplicates, subscriber_sequence(hub->subscriber)->counters.duplicates)
+VALUE(line_asked, subscriber_counters(hub->subscriber)->asked)
+VALUE(line_events, subscriber_counters(hub->subscriber)->events)
+VALUE(line_volatiles, subscriber_counters(hub->subscriber)->volatiles)
+VALUE(line_malformed, subscriber_counters(hub->subscriber)->malformed)
+VALUE(line_relayed, subscriber_counters(hub->subscriber)->relayed)
+VALUE(line_relays_lost, subscriber_counters(hub->subscriber)->relays_lost)
+
+static const struct {
+	const char *name, *type, *help;
+	uint64_t (*value)(const struct hub *hub);
+} metrics[] = {
+	{ "clients", "gauge", "Connected Socket.IO clients of this hub.", clients },
+	{ "cluster_clients", "gauge", "Connected Socket.IO clients of all live hubs.", cluster_clients },
+	{ "rooms", "gauge", "Rooms with a member on this hub.", room_count },
+	{ "sessions", "gauge", "Open Engine.IO sessions.", sessions },
+	{ "websocket_sessions", "gauge", "Open Engine.IO sessions on WebSocket.", websocket_sessions },
+	{ "sessions_opened_total", "counter", "Engine.IO handshakes that were accepted.", sessions_opened },
+	{ "upgrades_total", "counter", "Sessions that went from polling to WebSocket.", upgrades },
+	{ "handshakes_refused_total", "counter", "Engine.IO handshakes that were refused.", handshakes_refused },
+	{ "engine_bad_requests_total", "counter", "Other Engine.IO requests answered with an error.", engine_bad_requests },
+	{ "packets_received_total", "counter", "Engine.IO packets from clients.", packets_in },
+	{ "packets_sent_total", "counter", "Engine.IO packets to clients.", packets_out },
+	{ "received_bytes_total", "counter", "Bytes of packets from clients.", bytes_in },
+	{ "sent_bytes_total", "counter", "Bytes of packets to clients.", bytes_out },
+	{ "websocket_too_big_total", "counter", "WebSocket messages past the bound.", websockets_too_big },
+	{ "websocket_invalid_total", "counter", "WebSocket texts that were not UTF-8.", websockets_invalid },
+	{ "connects_total", "counter", "Socket.IO CONNECTs accepted.", connects },
+	{ "connects_authenticated_total", "counter", "Those with a good token.", connects_authenticated },
+	{ "bad_tokens_total", "counter", "Those with a token that was refused: anonymous.", bad_tokens },
+	{ "commands_total", "counter", "Events from clients that the hub knows.", commands },
+	{ "unknown_events_total", "counter", "Events from clients that it does not know.", unknown_events },
+	{ "rate_exceeded_total", "counter", "Clients closed for sending too many events.", rate_exceeded },
+	{ "denied_total", "counter", "Requests of clients that were denied.", denied },
+	{ "protocol_errors_total", "counter", "Sessions closed for a malformed Socket.IO packet.", protocol_errors },
+	{ "http_connections", "gauge", "Open HTTP connections.", http_connections },
+	{ "http_accepted_total", "counter", "HTTP connections accepted.", http_accepted },
+	{ "http_refused_total", "counter", "HTTP connections past the bound.", http_refused },
+	{ "http_refused_address_total", "counter", "HTTP connections past the bound of one address.", http_refused_address },
+	{ "http_requests_total", "counter", "HTTP requests.", http_requests },
+	{ "http_malformed_total", "counter", "Requests that broke HTTP or a bound.", http_malformed },
+	{ "http_timeouts_total", "counter", "HTTP connections cut for being slow.", http_timeouts },
+	{ "http_aborted_total", "counter", "Requests whose client left before the answer.", http_aborted },
+	{ "events_total", "counter", "Events that were given out.", fanout_events },
+	{ "deliveries_total", "counter", "Events times clients that got them.", fanout_deliveries },
+	{ "volatile_dropped_total", "counter", "Volatile events not given to a client that was not ready.", fanout_dropped },
+	{ "line_following", "gauge", "1 while the gateway is followed.", line_following },
+	{ "line_epoch", "gauge", "The epoch that is followed.", line_epoch },
+	{ "line_next_seq", "gauge", "The sequence number that is delivered next.", line_next },
+	{ "line_known_seq", "gauge", "The highest sequence number known to exist.", line_known },
+	{ "line_gaps_total", "counter", "Times that events were found missing.", line_gaps },
+	{ "line_lost_total", "counter", "Events that the journal no longer had.", line_lost },
+	{ "line_duplicates_total", "counter", "Events that came twice and were dropped.", line_duplicates },
+	{ "line_asks_total", "counter", "Times that missing events were asked for.", line_asked },
+	{ "line_events_total", "counter", "Journaled events received in order.", line_events },
+	{ "line_volatiles_total", "counter", "Volatile events received.", line_volatiles },
+	{ "line_malformed_total", "counter", "Messages on the line that were dropped.", line_malformed },
+	{ "line_relayed_total", "counter", "Events passed on to other hubs.", line_relayed },
+	{ "line_relays_lost_total", "counter", "Events that could not be passed on.", line_relays_lost },
+};
+
+void status_metrics(struct http_exchange *exchange, void *data)
+{
+	const struct hub *hub = data;
+	if (!is_read(exchange))
+		return;
+	struct buffer body = { 0 };
+	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
+		buffer_add_format(&body, "# HELP roomcast_hub_%s %s\n# TYPE roomcast_hub_%s %s\nroomcast_hub_%s %" PRIu64 "\n", metrics[i].name,
+		                  metrics[i].help, metrics[i].name, metrics[i].type, metrics[i].name, metrics[i].value(hub));
+	buffer_add_text(&body, "# HELP roomcast_hub_closed_total Sessions closed, by reason.\n# TYPE roomcast_hub_closed_total counter\n");
+	for (int reason = 0; reason < CLOSE_REASON_COUNT; reason++)
+		buffer_add_format(&body, "roomcast_hub_closed_total{reason=\"%s\"} %" PRIu64 "\n", close_reason_name((enum close_reason)reason),
+		                  engine_counters(hub->engine)->closed[reason]);
+	answer_buffer(exchange, 200, "text/plain; version=0.0.4", &body);
+}
