@@ -93,12 +93,15 @@ class Handler(BaseHTTPRequestHandler):
             return ""
         return cookie.value if cookie else ""
 
-    def user(self):
+    def user_or_none(self):
         claims = tokens.verify(self.token(), self.server.secret)
-        found = [user for user in seed.USERS if claims and user["id"] == claims.get("userId")]
-        if not found:
+        return next((user for user in seed.USERS if claims and user["id"] == claims.get("userId")), None)
+
+    def user(self):
+        user = self.user_or_none()
+        if user is None:
             raise Problem(HTTPStatus.UNAUTHORIZED, "please choose who you are")
-        return found[0]
+        return user
 
     def session_of(self, user):
         claims = {"userId": user["id"], "username": user["name"], "role": user["role"]}
@@ -109,7 +112,8 @@ class Handler(BaseHTTPRequestHandler):
         return {"users": seed.USERS}
 
     def get_session(self):
-        return self.session_of(self.user())
+        user = self.user_or_none()
+        return self.session_of(user) if user else {"user": None}
 
     def open_session(self):
         wanted = self.json().get("userId")
