@@ -1,0 +1,61 @@
+/* config.c - the gateway's option table. */
+#include "config.h"
+
+#include <string.h>
+
+#include <roomcast/endpoint.h>
+#include <roomcast/log.h>
+
+#define AT(member) offsetof(struct gateway_config, member)
+
+static const struct option_row rows[] = {
+	{ "common", "log-level", NULL, OPTION_TEXT, AT(log_level), "info", 0, 0, "debug, info, warning or error." },
+	{ "gateway", "listen", "ROOMCAST_GATEWAY_LISTEN", OPTION_TEXT, AT(listen), "", 0, 0,
+	  "FastCGI socket: a path, or address:port; empty takes the one that systemd or spawn-fcgi passes on." },
+	{ "gateway", "listen-mode", NULL, OPTION_TEXT, AT(listen_mode), "0660", 0, 0, "Permissions of the FastCGI socket's file, octal." },
+	{ "gateway", "mount", NULL, OPTION_TEXT, AT(mount), "/api/broadcast", 0, 0, "Path under which the web server publishes the gateway." },
+	{ "gateway", "state-dir", NULL, OPTION_TEXT, AT(state_dir), "/var/lib/roomcast", 1, 4000, "Directory of the epoch file; one gateway at a time." },
+	{ "gateway", "events", NULL, OPTION_TEXT, AT(events), "ipc:///run/roomcast/events.sock", 0, 0, "Endpoint on which events are published to the hubs." },
+	{ "gateway", "line", NULL, OPTION_TEXT, AT(line), "ipc:///run/roomcast/line.sock", 0, 0, "Endpoint on which hubs say hello." },
+	{ "gateway", "api-key", NULL, OPTION_SECRET, AT(api_key), "", 0, 512, "Key that backends give as Authorization: Bearer." },
+	{ "gateway", "threads", NULL, OPTION_NUMBER, AT(threads), "8", 1, 256, "Requests that are worked on at once." },
+	{ "gateway", "max-connections", NULL, OPTION_NUMBER, AT(max_connections), "512", 1, 16384, "FastCGI connections open at once." },
+	{ "gateway", "max-body", NULL, OPTION_SIZE, AT(max_body), "1M", 1024, 16 << 20, "Largest request body." },
+	{ "gateway", "idle-timeout", NULL, OPTION_DURATION, AT(idle_timeout), "60s", 100, 86400000, "How long a FastCGI connection may rest between requests." },
+	{ "gateway", "request-timeout", NULL, OPTION_DURATION, AT(request_timeout), "10s", 100, 3600000,
+	  "How long a FastCGI peer may be silent in the middle of a request; six times as long for all of it." },
+	{ "gateway", "publish-timeout", NULL, OPTION_DURATION, AT(publish_timeout), "10s", 100, 600000, "How long a publish waits to be stored." },
+	{ "gateway", "repair-events", NULL, OPTION_NUMBER, AT(repair_events), "65536", 1, 1 << 24, "Events kept in memory to repair hubs from." },
+	{ "gateway", "repair-bytes", NULL, OPTION_SIZE, AT(repair_bytes), "64M", 1 << 20, INT64_C(1) << 36, "Bytes of these at most." },
+};
+
+static int check_endpoint(const char *name, const char *endpoint, struct error *err)
+{
+	return endpoint_check(endpoint, err) ? error_context(err, "%s", name) : 0;
+}
+
+static int check(const void *data, struct error *err)
+{
+	const struct gateway_config *config = data;
+	enum log_level level;
+	size_t len = strlen(config->mount);
+	if (log_level_parse(config->log_level, &level))
+		return error_set(err, ERROR_INVALID, "log-level: \"%s\" is not debug, info, warning or error", config->log_level);
+	if (len && (config->mount[0] != '/' || config->mount[len - 1] == '/'))
+		return error_set(err, ERROR_INVALID, "mount: \"%s\" must begin with a slash and not end with one", config->mount);
+	if (!config->api_key[0])
+		return error_set(err, ERROR_INVALID, "api-key: without one (ROOMCAST_API_KEY) nobody could publish");
+	if (strcmp(config->events, config->line) == 0)
+		return error_set(err, ERROR_INVALID, "events and line must be two endpoints");
+	return check_endpoint("events", config->events, err) || check_endpoint("line", config->line, err) ? -1 : 0;
+}
+
+const struct option_program gateway_program = {
+	.name = "roomcast-gateway",
+	.section = "gateway",
+	.purpose = "Takes events from backends over FastCGI and publishes them to the hubs.",
+	.rows = rows,
+	.row_count = sizeof(rows) / sizeof(rows[0]),
+	.config_size = sizeof(struct gateway_config),
+	.check = check,
+};

@@ -1,0 +1,26 @@
+/* fcgi.h - the workers: libfcgi decodes a request that intake vetted, and encodes its answer. */
+#ifndef ROOMCAST_GATEWAY_FCGI_H
+#define ROOMCAST_GATEWAY_FCGI_H
+
+#include <roomcast/error.h>
+
+#include "intake.h"
+#include "request.h"
+#include "response.h"
+
+struct fcgi;
+
+struct fcgi_settings {
+	size_t threads;
+	const char *mount; /* kept by pointer */
+	/* Any worker. response comes all zero. */
+	void (*handle)(void *data, const struct request *request, struct response *response);
+	void *data;
+};
+
+/* Starts the workers; they end when intake has nothing more for them. */
+struct fcgi *fcgi_new(struct intake *intake, const struct fcgi_settings *settings, struct error *err);
+/* Waits for the workers. */
+void fcgi_free(struct fcgi *fcgi);
+
+#endif

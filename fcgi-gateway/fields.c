@@ -1,0 +1,136 @@
+/* fields.c - checked members of a request body. */
+#include "fields.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct bytes field_find(struct bytes object, const char *name)
+{
+	struct bytes value;
+	if (!json_member(object, name, &value) || json_kind(value) == JSON_NULL)
+		return (struct bytes){ 0 };
+	return value;
+}
+
+int field_require(struct bytes object, const char *name, const char *where, struct bytes *value, struct response *response)
+{
+	*value = field_find(object, name);
+	if (value->len)
+		return 0;
+	response_refuse(response, REFUSAL_INVALID_FIELD, "%s: required", where);
+	return -1;
+}
+
+/* `key` is raw JSON: a misspelling that needs escapes is not one. */
+static bool is_nearly(struct bytes key, const char *name)
+{
+	size_t i = 1;
+	for (; i + 1 < key.len; i++) {
+		char c = key.data[i];
+		if (c == '_' || c == '-')
+			continue;
+		if (!*name || tolower((unsigned char)c) != tolower((unsigned char)*name))
+			return false;
+		name++;
+	}
+	return *name == '\0';
+}
+
+int fields_check_spelling(struct bytes object, const char *const *names, struct response *response)
+{
+	struct bytes rest = object, key, value;
+	while (json_next_member(&rest, &key, &value)) {
+		for (const char *const *name = names; *name; name++) {
+			if (!is_nearly(key, *name) || json_string_equals(key, *name))
+				continue;
+			response_refuse(response, REFUSAL_INVALID_FIELD, "%.*s: unknown; did you mean %s?", (int)key.len - 2, key.data + 1, *name);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static bool has_control(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+			return true;
+	return false;
+}
+
+int field_text(struct bytes value, const char *where, struct text_rule rule, char *out, struct response *response)
+{
+	if (json_kind(value) != JSON_STRING) {
+		response_refuse(response, REFUSAL_INVALID_FIELD, "%s: must be a string", where);
+		return -1;
+	}
+	/* An escape takes up to six times its decoded length. */
+	size_t size = (rule.most + 1) * 6 + 3;
+	char *decoded = malloc(size);
+	long len = decoded ? json_string_decode(value, decoded, size) : -1;
+	bool fits = len >= (long)rule.least && len <= (long)rule.most;
+	bool is_clean = fits && !has_control(decoded, (size_t)len);
+	if (!fits)
+		response_refuse(response, REFUSAL_INVALID_FIELD, "%s: must have %zu to %zu bytes", where, rule.least, rule.most);
+	else if (!is_clean)
+		response_refuse(response, REFUSAL_INVALID_FIELD, "%s: must not contain control characters", where);
+	else if (out)
+		memcpy(out, decoded, (size_t)len + 1);
+	free(decoded);
+	return fits && is_clean ? 0 : -1;
+}
+
+int field_id(struct bytes value, const char *where, char out[static USER_ID_MAX + 1], struct response *response)
+{
+	if (json_kind(value) == JSON_STRING)
+		return field_text(value, where, (struct text_rule){ 1, USER_ID_MAX }, out, response);
+	bool is_integer = json_kind(value) == JSON_NUMBER && value.len <= USER_ID_MAX;
+	for (size_t i = 0; is_integer && i < value.len; i++)
+		is_integer = isdigit((unsigned char)value.data[i]) || (i == 0 && value.data[i] == '-');
+	if (!is_integer) {
+		response_refuse(response, REFUSAL_INVALID_FIELD, "%s: must be a string or an integer", where);
+		return -1;
+	}
+	memcpy(out, value.data, value.len);
+	out[value.len] = '\0';
+	return 0;
+}
+
+int field_bool(struct bytes value, const char *where, bool *out, struct response *response)
+{
+	enum json_kind type = json_kind(value);
+	*out = type == JSON_TRUE;
+	if (type == JSON_TRUE || type == JSON_FALSE)
+		return 0;
+	response_refuse(response, REFUSAL_INVALID_FIELD, "%s: must be true or false", where);
+	return -1;
+}
+
+int room_set_add(struct room_set *set, const char *prefix, const char *name, struct response *response)
+{
+	buffer_add_text(&set->text, prefix);
+	buffer_add(&set->text, name, strlen(name) + 1);
+	set->count++;
+	if (!set->text.has_failed)
+		return 0;
+	response_refuse(response, REFUSAL_UNAVAILABLE, "out of memory");
+	return -1;
+}
+
+int room_set_finish(struct room_set *set, struct response *response)
+{
+	if (!set->count)
+		return 0;
+	set->items = calloc(set->count, sizeof(*set->items));
+	if (!set->items) {
+		response_refuse(response, REFUSAL_UNAVAILABLE, "out of memory");
+		return -1;
+	}
+	const char *place = set->text.data;
+	for (size_t i = 0; i < set->count; i++) {
+		set->items[i] = bytes_of(place);
+		place += set->items[i].len + 1;
+	}
+	return 0;
+}

@@ -1,0 +1,117 @@
+/* hubs.c - the table of live hubs. */
+#include "hubs.h"
+
+#include <ctype.h>
+
+static bool is_name(struct bytes name)
+{
+	for (size_t i = 0; i < name.len; i++)
+		if (!isalnum((unsigned char)name.data[i]) && name.data[i] != '_' && name.data[i] != '-')
+			return false;
+	return name.len >= 1 && name.len <= HUB_NAME_MAX;
+}
+
+static bool is_same_id(const struct routing_id *a, const struct routing_id *b)
+{
+	return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
+}
+
+static struct hub *find_name(struct hubs *hubs, struct bytes name)
+{
+	for (size_t i = 0; i < hubs->count; i++)
+		if (bytes_equal_text(name, hubs->items[i].name))
+			return &hubs->items[i];
+	return NULL;
+}
+
+struct hub *hubs_find(struct hubs *hubs, const struct routing_id *from)
+{
+	for (size_t i = 0; i < hubs->count; i++)
+		if (is_same_id(&hubs->items[i].routing, from))
+			return &hubs->items[i];
+	return NULL;
+}
+
+enum hello_result hubs_hello(struct hubs *hubs, const struct message *hello, const struct routing_id *from, uint64_t now_ms, struct hub **hub)
+{
+	if (!is_name(hello->hub))
+		return HELLO_BAD_NAME;
+	struct hub *known = find_name(hubs, hello->hub), *same_line = hubs_find(hubs, from);
+	if (known && known->instance != hello->instance) {
+		*hub = known;
+		return HELLO_TAKEN;
+	}
+	if (same_line && same_line != known) { /* it calls itself something else now */
+		hubs_remove(hubs, same_line);
+		known = find_name(hubs, hello->hub);
+	}
+	if (!known) {
+		if (hubs->count == HUBS_MAX)
+			return HELLO_FULL;
+		known = &hubs->items[hubs->count++];
+		*known = (struct hub){ .instance = hello->instance };
+		memcpy(known->name, hello->hub.data, hello->hub.len);
+	}
+	known->clients = hello->clients;
+	known->rooms = hello->room_count;
+	known->routing = *from;
+	known->epoch = hello->epoch;
+	known->seq = hello->seq;
+	known->heard_ms = now_ms;
+	known->ask_next = 1;
+	known->ask_last = 0;
+	*hub = known;
+	return HELLO_WELCOME;
+}
+
+int hub_check(const struct hub *hub, const struct message *message)
+{
+	return hub->instance == message->instance && bytes_equal_text(message->hub, hub->name) ? 0 : -1;
+}
+
+bool hub_report(struct hub *hub, const struct message *report, uint64_t now_ms)
+{
+	bool is_changed = hub->clients != report->clients || hub->rooms != report->room_count;
+	hub->clients = report->clients;
+	hub->rooms = report->room_count;
+	hub->epoch = report->epoch;
+	hub->seq = report->seq;
+	hub->heard_ms = now_ms;
+	return is_changed;
+}
+
+bool hub_relays(struct hub *hub, const struct message *relay)
+{
+	if (relay->counter <= hub->relay_counter)
+		return false;
+	hub->relay_counter = relay->counter;
+	return true;
+}
+
+void hubs_remove(struct hubs *hubs, struct hub *hub)
+{
+	*hub = hubs->items[--hubs->count];
+}
+
+size_t hubs_expire(struct hubs *hubs, uint64_t now_ms, uint64_t silence_ms, void (*gone)(const struct hub *hub))
+{
+	size_t removed = 0;
+	for (size_t i = 0; i < hubs->count;) {
+		if (now_ms - hubs->items[i].heard_ms <= silence_ms) {
+			i++;
+			continue;
+		}
+		gone(&hubs->items[i]);
+		hubs_remove(hubs, &hubs->items[i]);
+		removed++;
+	}
+	return removed;
+}
+
+uint64_t hubs_clients(const struct hubs *hubs)
+{
+	uint64_t clients = 0;
+	for (size_t i = 0; i < hubs->count; i++)
+		clients += hubs->items[i].clients;
+	return clients;
+}

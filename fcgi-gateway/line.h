@@ -1,0 +1,60 @@
+/* line.h - the thread that talks to the hubs: it owns PUB and ROUTER, and nothing that the disk does holds it up.
+ *
+ * What it says and hears is include/roomcast/message.h. A heartbeat never names an event that was not published before it. */
+#ifndef ROOMCAST_GATEWAY_LINE_H
+#define ROOMCAST_GATEWAY_LINE_H
+
+#include <stdint.h>
+
+#include "publication.h"
+#include "hubs.h"
+#include "journal.h"
+
+struct line;
+
+struct line_settings {
+	const char *events_endpoint; /* PUB */
+	const char *line_endpoint;   /* ROUTER */
+	uint64_t heartbeat_ms;
+	uint64_t silence_ms;         /* a hub that reports nothing for longer is gone */
+	size_t queue_bytes;          /* waiting to be sent: past it publishers wait */
+	struct journal_bound chunk;  /* of a repair */
+};
+
+enum line_counter {
+	LINE_PUBLISHED,      /* events */
+	LINE_VOLATILE,       /* of publishers */
+	LINE_RELAYED,        /* of hubs */
+	LINE_RELAY_REPEATS,
+	LINE_REPAIRED,       /* events sent again */
+	LINE_GONE,           /* answers that something is no longer there */
+	LINE_MALFORMED,      /* not a message */
+	LINE_UNEXPECTED,     /* a message out of place */
+	LINE_REFUSED_HELLOS,
+	LINE_COUNTER_COUNT,
+};
+const char *line_counter_name(enum line_counter counter);
+
+/* A consistent copy. */
+struct line_figures {
+	struct hubs hubs;
+	uint64_t now_ms; /* monotonic, to compare heard_ms with */
+	uint64_t epoch, published_seq;
+	uint64_t counters[LINE_COUNTER_COUNT];
+};
+
+/* Binds and starts the thread. The journal must outlive it; endpoints are only read here. */
+struct line *line_new(struct journal *journal, const struct line_settings *settings, struct error *err);
+
+/* A sequencer_sink's publish: data is the line. */
+void line_publish(void *data, uint64_t epoch, uint64_t seq, struct bytes packed);
+/* Once, to whoever is there; kept nowhere. */
+int line_publish_volatile(struct line *line, struct publication *publication, struct error *err) MUST_CHECK;
+
+size_t line_hub_count(const struct line *line); /* any thread, at once */
+void line_figures(struct line *line, struct line_figures *out);
+
+/* Sends what waits, ends the thread, closes the sockets. */
+void line_free(struct line *line);
+
+#endif

@@ -1,0 +1,40 @@
+/* route.c - which path does what. */
+#include "route.h"
+
+#include <stdio.h>
+
+#include "publish.h"
+#include "status.h"
+
+static const struct route routes[] = {
+	{ "POST", "/data-change", SCOPE_PUBLISH, publish_handle, publication_from_data_change },
+	{ "POST", "/notification", SCOPE_PUBLISH, publish_handle, publication_from_notification },
+	{ "POST", "/system-notification", SCOPE_PUBLISH, publish_handle, publication_from_system_notification },
+	{ "POST", "/emit", SCOPE_PUBLISH, publish_handle, publication_from_emit },
+	{ "GET", "/status", SCOPE_STATUS, status_handle, NULL },
+};
+
+static void add_method(char *allow, size_t size, const char *method)
+{
+	size_t len = strlen(allow);
+	snprintf(allow + len, size - len, "%s%s", len ? ", " : "", method);
+}
+
+const struct route *route_find(struct bytes method, struct bytes path, struct response *response)
+{
+	char allow[sizeof(response->allow)] = "";
+	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+		if (!bytes_equal_text(path, routes[i].path))
+			continue;
+		if (bytes_equal_text(method, routes[i].method))
+			return &routes[i];
+		add_method(allow, sizeof(allow), routes[i].method);
+	}
+	if (allow[0]) {
+		response_refuse(response, REFUSAL_METHOD_NOT_ALLOWED, "%.*s: allowed here is %s", (int)path.len, path.data, allow);
+		memcpy(response->allow, allow, sizeof(allow));
+	} else {
+		response_refuse(response, REFUSAL_NOT_FOUND, "no such call: \"%.*s\"", (int)(path.len < 100 ? path.len : 100), path.len ? path.data : "");
+	}
+	return NULL;
+}

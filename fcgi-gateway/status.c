@@ -1,0 +1,94 @@
+/* status.c - the gateway's figures as JSON. */
+#include "status.h"
+
+#include <inttypes.h>
+
+#include <roomcast/clock.h>
+
+static uint64_t lag_of(const struct hub *hub, const struct line_figures *figures)
+{
+	if (hub->epoch != figures->epoch)
+		return figures->published_seq;
+	return hub->seq < figures->published_seq ? figures->published_seq - hub->seq : 0;
+}
+
+void status_add_hubs(const struct line_figures *figures, struct buffer *out)
+{
+	buffer_add_char(out, '[');
+	for (size_t i = 0; i < figures->hubs.count; i++) {
+		const struct hub *hub = &figures->hubs.items[i];
+		uint64_t silent_ms = figures->now_ms > hub->heard_ms ? figures->now_ms - hub->heard_ms : 0;
+		buffer_add_format(out, "%s{\"name\":\"%s\",\"clients\":%" PRIu64 ",\"rooms\":%" PRIu64 ",\"lag\":%" PRIu64
+		                  ",\"epoch\":%" PRIu64 ",\"seq\":%" PRIu64 ",\"lastReportSeconds\":%.1f}", i ? "," : "", hub->name, hub->clients,
+		                  hub->rooms, lag_of(hub, figures), hub->epoch, hub->seq, (double)silent_ms / 1000);
+	}
+	buffer_add_char(out, ']');
+}
+
+static void add_totals(const struct line_figures *figures, struct buffer *out)
+{
+	uint64_t rooms = 0, lag = 0;
+	for (size_t i = 0; i < figures->hubs.count; i++) {
+		uint64_t hub_lag = lag_of(&figures->hubs.items[i], figures);
+		rooms += figures->hubs.items[i].rooms;
+		lag = hub_lag > lag ? hub_lag : lag;
+	}
+	buffer_add_format(out, "\"clients\":%" PRIu64 ",\"rooms\":%" PRIu64 ",\"lag\":%" PRIu64 ",", hubs_clients(&figures->hubs), rooms, lag);
+}
+
+static void add_journal(struct gateway *gateway, struct buffer *out)
+{
+	struct sequencer_figures sequencer;
+	struct journal_extent extent = { 1, 0 };
+	sequencer_figures(gateway->sequencer, &sequencer);
+	if (gateway->journal->operations->extent(gateway->journal, sequencer.epoch, &extent, NULL))
+		extent = (struct journal_extent){ 1, 0 };
+	buffer_add_format(out, "\"epoch\":%" PRIu64 ",\"lastSeq\":%" PRIu64 ",\"journal\":{\"kind\":\"%s\",\"firstSeq\":%" PRIu64 ",\"stored\":%" PRIu64
+	                  ",\"failed\":%" PRIu64 ",\"waiting\":%zu},", sequencer.epoch, sequencer.last_seq, gateway->journal->operations->name,
+	                  extent.first, sequencer.stored, sequencer.failed, sequencer.waiting);
+}
+
+static void add_requests(struct gateway *gateway, struct buffer *out)
+{
+	struct counters *counters = &gateway->counters;
+	uint64_t now_ms = clock_monotonic_ms();
+	const char *comma = "";
+	buffer_add_format(out, "\"rates\":{\"requestsPerSecond\":%.1f,\"eventsPerSecond\":%.1f},\"requests\":{\"total\":%llu,\"accepted\":%llu,\"refused\":{",
+	                  rate_per_second(&counters->request_rate, now_ms), rate_per_second(&counters->publish_rate, now_ms),
+	                  atomic_load(&counters->requests), atomic_load(&counters->accepted));
+	for (int i = REFUSAL_NONE + 1; i < REFUSAL_COUNT; i++) {
+		unsigned long long refused = atomic_load(&counters->refused[i]);
+		if (!refused)
+			continue;
+		buffer_add_format(out, "%s\"%s\":%llu", comma, refusal_word((enum refusal)i), refused);
+		comma = ",";
+	}
+	buffer_add_text(out, "}},");
+}
+
+static void add_line(const struct line_figures *figures, struct buffer *out)
+{
+	buffer_add_text(out, "\"line\":{");
+	for (int i = 0; i < LINE_COUNTER_COUNT; i++)
+		buffer_add_format(out, "%s\"%s\":%" PRIu64, i ? "," : "", line_counter_name((enum line_counter)i), figures->counters[i]);
+	buffer_add_text(out, "},");
+}
+
+void status_handle(struct gateway *gateway, const struct route *route, const struct request *request, struct response *response)
+{
+	(void)route, (void)request;
+	struct line_figures figures;
+	struct buffer *out = &response->body;
+	line_figures(gateway->line, &figures);
+	buffer_add_text(out, "{\"success\":true,\"hubs\":");
+	status_add_hubs(&figures, out);
+	buffer_add_char(out, ',');
+	add_totals(&figures, out);
+	add_journal(gateway, out);
+	add_requests(gateway, out);
+	add_line(&figures, out);
+	if (gateway->carrier_status)
+		gateway->carrier_status(gateway->carrier, out);
+	buffer_add_format(out, "\"uptimeSeconds\":%" PRIu64 "}", (clock_monotonic_ms() - gateway->started_ms) / 1000);
+	response->status = 200;
+}
