@@ -26,6 +26,9 @@ enum close_reason {
 	CLOSE_FORCED,          /* the layer above wished it */
 	CLOSE_SHUTTING_DOWN,   /* this hub drains */
 	CLOSE_SLOW,            /* past the bound of unsent bytes */
+	/* Of one Socket.IO client, its session goes on: */
+	CLOSE_CLIENT_NAMESPACE, /* it said DISCONNECT */
+	CLOSE_SERVER_NAMESPACE, /* client_disconnect */
 	CLOSE_REASON_COUNT,
 };
 const char *close_reason_name(enum close_reason reason);

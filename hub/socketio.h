@@ -24,10 +24,13 @@ struct socketio_handler {
 	/* Whether this namespace exists: otherwise the client gets "Invalid namespace". */
 	bool (*has_namespace)(void *data, struct bytes nsp);
 	/* A CONNECT. auth: its payload as raw JSON, `{}` if absent. Answer with client_accept or client_refuse, now or
-	 * later; packets of the client that come before the answer close the session, as the protocol demands. */
+	 * later; packets of the client that come before the answer close the session, as the protocol demands. The client
+	 * may leave before the answer: on_disconnect says so. request: as in session.h's on_message. */
 	void (*on_connect)(struct client *client, struct bytes auth, const struct request_info *request);
+	/* packet: an EVENT or BINARY_EVENT with a payload, valid until return. */
 	void (*on_event)(struct client *client, const struct socketio_packet *packet);
-	/* Once for every client that on_connect was called for, refused ones excepted. */
+	/* Once for every client that on_connect was called for, refused ones excepted; inside client_accept, client_emit and
+	 * the like, too, when what they send is too much for the session. Its memory stays until the loop's turn ends. */
 	void (*on_disconnect)(struct client *client, enum close_reason reason);
 	/* A packet that closes the session: for counting and logging. May be NULL. */
 	void (*on_protocol_error)(void *data, const struct error *err);
@@ -35,7 +38,8 @@ struct socketio_handler {
 };
 
 struct socketio_settings {
-	uint64_t connect_timeout_ms; /* a session without a namespace for so long is closed */
+	uint64_t connect_timeout_ms;  /* a session that joins no namespace for so long is closed */
+	size_t attachment_bytes_max;  /* of one packet, all attachments together; 0: 4 MiB */
 };
 
 /* Fills the handler that engine_new wants; the socketio object must outlive the engine. */

@@ -480,6 +480,17 @@ bool json_next_member(struct bytes *rest, struct bytes *key, struct bytes *value
 	return true;
 }
 
+bool json_next_token(struct bytes *rest, struct bytes *token)
+{
+	struct bytes text = skip(*rest, 0);
+	if (text.len == 0)
+		return false;
+	bool is_punctuation = memchr("[]{},:", text.data[0], 6) != NULL;
+	*token = (struct bytes){ text.data, is_punctuation ? 1 : value_len(text) };
+	*rest = skip(text, token->len);
+	return true;
+}
+
 bool json_member(struct bytes object, const char *key, struct bytes *value)
 {
 	bool is_found = false;

@@ -38,6 +38,10 @@ enum json_kind json_kind(struct bytes value);
 bool json_next_element(struct bytes *rest, struct bytes *value);
 bool json_next_member(struct bytes *rest, struct bytes *key, struct bytes *value); /* key: raw, with quotes */
 
+/* Cuts the next token off *rest: one of `[]{},:`, or a whole string, number or literal. For flat walks through
+ * nested values, whose cost does not grow with the depth. false at the end. */
+bool json_next_token(struct bytes *rest, struct bytes *token);
+
 /* The value of the member whose decoded key is `key`; the last one when it stands there twice, as in every
  * mainstream parser. false when absent or when object is not an object. */
 bool json_member(struct bytes object, const char *key, struct bytes *value);

@@ -333,6 +333,19 @@ static void test_members(void **state)
 	assert_false(json_next_member(&rest, &key, &value));
 }
 
+static void test_tokens(void **state)
+{
+	(void)state;
+	static const char *const expected[] = { "{", "\"a\\\"\"", ":", "[", "1.5e3", ",", "true", "]", ",", "\"\"", ":", "null", "}" };
+	struct bytes token, rest = bytes_of(" {\"a\\\"\" :[1.5e3 ,true],\n\"\":null} ");
+	for (size_t i = 0; i < COUNT(expected); i++) {
+		assert_true(json_next_token(&rest, &token));
+		assert_bytes(token, expected[i]);
+	}
+	assert_false(json_next_token(&rest, &token));
+	assert_int_equal(rest.len, 0);
+}
+
 static void test_member_by_key(void **state)
 {
 	(void)state;
@@ -425,6 +438,7 @@ int main(void)
 		cmocka_unit_test(test_types),
 		cmocka_unit_test(test_elements),
 		cmocka_unit_test(test_members),
+		cmocka_unit_test(test_tokens),
 		cmocka_unit_test(test_member_by_key),
 		cmocka_unit_test(test_string_decode),
 		cmocka_unit_test(test_string_equals),
