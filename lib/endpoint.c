@@ -28,8 +28,8 @@ static bool is_loopback(const char *host, size_t len)
 int endpoint_check(const char *endpoint, struct error *err)
 {
 	if (strncmp(endpoint, "ipc://", 6) == 0) {
-		if (endpoint[6] != '/')
-			return error_set(err, ERROR_INVALID, "\"%s\": ipc:// wants an absolute path", endpoint);
+		if (!endpoint[6] || endpoint[6] == '@')
+			return error_set(err, ERROR_INVALID, "\"%s\": ipc:// wants the path of a file, whose directory protects it", endpoint);
 		if (strlen(endpoint + 6) >= sizeof(((struct sockaddr_un *)0)->sun_path))
 			return error_set(err, ERROR_INVALID, "\"%s\": a socket's path has at most %zu bytes", endpoint, sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
 		return 0;

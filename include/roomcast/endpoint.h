@@ -4,7 +4,8 @@
 
 #include <roomcast/error.h>
 
-/* ipc:///absolute/path (protected by its directory) and tcp:// on a loopback address. Everything else, above all tcp that
+/* ipc:// with a path (protected by its directory; a relative one is meant from the working directory, which gateway and
+ * hubs then share) and tcp:// on a loopback address. Everything else, above all tcp that
  * others on the network could reach, is refused: it would need encryption and a list of allowed peers. */
 int endpoint_check(const char *endpoint, struct error *err) MUST_CHECK;
 
