@@ -31,7 +31,7 @@ write_file() {
 choose_user() {
 	local number
 	unprivileged=(setsid -- setpriv --pdeathsig TERM --no-new-privs)
-	daemon_user=
+	daemon_user='' as_daemon_user=()
 	[[ $EUID -eq 0 ]] || return 0
 	# A user id of this state directory's own, from the range that systemd gives to services without a name: nothing
 	# is added to the machine, and the daemons of two copies cannot touch each other.

@@ -17,7 +17,8 @@ export class People {
 		this.mine = { item: null, mode: "looking" };
 		this.timers = [setInterval(() => this.tell(), TELL_MS), setInterval(() => this.render(), 2000)];
 		document.addEventListener("visibilitychange", () => this.tell());
-		addEventListener("pagehide", () => this.send({ tab: TAB, mode: "gone" }));
+		addEventListener("pagehide", () => this.leave());
+		addEventListener("pageshow", (event) => event.persisted && this.come());
 		this.render();
 	}
 
@@ -29,12 +30,24 @@ export class People {
 	}
 
 	tell(more) {
+		if (this.hasLeft) return; // a page that goes also becomes hidden, after it went
 		this.send({ tab: TAB, item: this.mine.item, mode: document.hidden ? "away" : this.mine.mode, ...more });
 	}
 
 	/** After a connect: the others answer a hello, so that a newcomer need not wait for their next word. */
 	hello() {
 		this.tell({ hello: true });
+	}
+
+	leave() {
+		this.send({ tab: TAB, mode: "gone" });
+		this.hasLeft = true;
+	}
+
+	/** Back from the browser's history: the same page, alive again. */
+	come() {
+		this.hasLeft = false;
+		this.hello();
 	}
 
 	hear(activity) {
@@ -118,6 +131,6 @@ export class People {
 
 	stop() {
 		this.timers.forEach(clearInterval);
-		this.send({ tab: TAB, mode: "gone" });
+		this.leave();
 	}
 }
