@@ -56,7 +56,7 @@ bool websocket_key_is_valid(struct bytes key);
 /* Starts it on a connected socket, which is consumed (-1: on_close). early: what the client sent behind its handshake. Has
  * the form of http_detach's callback; call it from there: on_open or on_close comes before it returns. */
 void websocket_start(void *websocket, int fd, struct bytes early);
-/* Changes whom the callbacks reach; not from inside one of them. */
+/* Changes whom the callbacks reach from now on; also from inside one of them. */
 void websocket_set_handler(struct websocket *websocket, const struct websocket_handler *handler, void *data);
 
 /* Whether a write now would leave at once. */
