@@ -2,7 +2,6 @@
  *
  * libfcgi never meets a peer (record.h says why): each worker has a file in memory, writes the vetted parameters into it as the
  * plainest records, lets libfcgi read them and write the answer behind them, and gives the answer's bytes to intake. */
-#define _GNU_SOURCE /* memfd_create */
 #include "fcgi.h"
 
 #include <errno.h>

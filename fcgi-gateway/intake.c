@@ -1,5 +1,4 @@
 /* intake.c - FastCGI connections on epoll. */
-#define _GNU_SOURCE /* accept4 */
 #include "intake.h"
 
 #include <assert.h>
