@@ -1,4 +1,4 @@
-/* server.c - the conformance program: Engine.IO at /engine.io/, with the times and bounds that suites expect.
+/* server.c - the conformance program: Engine.IO at /engine.io/, Socket.IO at /socket.io/, with the times and bounds that suites expect.
  *
  *   server [--port=N] [--listen=ADDRESS] [--ping-interval=MS] [--ping-timeout=MS] [--upgrade-timeout=MS] [--verbose]
  *
@@ -15,6 +15,7 @@
 #include "engine.h"
 #include "engineio_app.h"
 #include "http.h"
+#include "socketio_app.h"
 #include "websocket.h"
 
 struct server {
@@ -22,9 +23,10 @@ struct server {
 	uv_signal_t terminate, interrupt;
 	struct cors *cors;
 	struct websockets *websockets;
-	struct engine *engineio;
+	struct engine *engineio, *socketio; /* the second carries the application below */
+	struct socketio *application;
 	struct http_server *http;
-	struct http_route routes[1];
+	struct http_route routes[2];
 	const char *address;
 	bool is_stopping;
 };
@@ -40,10 +42,17 @@ static struct engine_settings settings = {
 	.max_sessions = 10000,
 };
 
-static void on_engineio_request(struct http_exchange *exchange, void *data)
+enum { CONNECT_TIMEOUT_MS = 1000 };
+
+static void on_request(struct http_exchange *exchange, void *data)
+{
+	engine_serve(data, exchange);
+}
+
+static void on_socketio_closed(void *data)
 {
 	struct server *server = data;
-	engine_serve(server->engineio, exchange);
+	socketio_close(server->application, NULL, NULL);
 }
 
 static void stop(struct server *server)
@@ -52,6 +61,7 @@ static void stop(struct server *server)
 		return;
 	server->is_stopping = true;
 	engine_close(server->engineio, NULL, NULL);
+	engine_close(server->socketio, on_socketio_closed, server);
 	http_server_close(server->http, NULL, NULL);
 	websockets_close(server->websockets);
 	uv_close((uv_handle_t *)&server->terminate, NULL);
@@ -78,9 +88,15 @@ static int start(struct server *server, struct error *err)
 	if (!server->websockets)
 		return -1;
 	server->engineio = engine_new(&server->loop, server->websockets, &settings, &engineio_app, err);
-	if (!server->engineio)
+	server->application = server->engineio ? socketio_app_new(&server->loop, CONNECT_TIMEOUT_MS, err) : NULL;
+	if (!server->application)
 		return -1;
-	server->routes[0] = (struct http_route){ "/engine.io", server->cors, on_engineio_request, server };
+	struct session_handler handler = socketio_session_handler(server->application, NULL);
+	server->socketio = engine_new(&server->loop, server->websockets, &settings, &handler, err);
+	if (!server->socketio)
+		return -1;
+	server->routes[0] = (struct http_route){ "/engine.io", server->cors, on_request, server->engineio };
+	server->routes[1] = (struct http_route){ "/socket.io", server->cors, on_request, server->socketio };
 	server->http = http_server_new(&server->loop, &http_settings_default, server->routes,
 	                               sizeof(server->routes) / sizeof(server->routes[0]), err);
 	return server->http ? http_server_listen(server->http, server->address, err) : -1;
