@@ -531,10 +531,15 @@ struct socket_option {
 
 static void *open_socket(struct line *line, int type, const char *endpoint, const struct socket_option *options, size_t option_count, struct error *err)
 {
-	void *socket = NULL;
+	/* Bound to the listener with the socket, so set before it; without it libzmq allocates whatever length a stranger names. */
+	static const int64_t inbound_max = INBOUND_MAX;
 	if (socket_path_clear_endpoint(endpoint, err))
 		return NULL;
-	socket = zmq_socket(line->context, type);
+	void *socket = zmq_socket(line->context, type);
+	if (socket && zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &inbound_max, sizeof(inbound_max))) {
+		zmq_close(socket);
+		socket = NULL;
+	}
 	for (size_t i = 0; socket && i < option_count; i++) {
 		if (zmq_setsockopt(socket, options[i].name, &options[i].value, sizeof(options[i].value)) == 0)
 			continue;
@@ -560,7 +565,6 @@ static int open_sockets(struct line *line, struct error *err)
 		{ ZMQ_HEARTBEAT_IVL, PEER_HEARTBEAT_MS }, { ZMQ_HEARTBEAT_TIMEOUT, PEER_TIMEOUT_MS }, { ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS },
 		{ ZMQ_IPV6, 1 },
 	};
-	int64_t inbound_max = INBOUND_MAX;
 	size_t size = sizeof(line->endpoint);
 	line->context = zmq_ctx_new();
 	if (!line->context)
@@ -573,9 +577,7 @@ static int open_sockets(struct line *line, struct error *err)
 	                           sizeof(router_options) / sizeof(router_options[0]), err);
 	if (!line->router)
 		return -1;
-	/* On PUB, whose subscribers only subscribe, a small bound is enough; MAXMSGSIZE is about what comes in. */
-	if (zmq_setsockopt(line->router, ZMQ_MAXMSGSIZE, &inbound_max, sizeof(inbound_max))
-	    || zmq_getsockopt(line->publisher, ZMQ_LAST_ENDPOINT, line->endpoint, &size))
+	if (zmq_getsockopt(line->publisher, ZMQ_LAST_ENDPOINT, line->endpoint, &size))
 		return error_set(err, ERROR_SYSTEM, "ZeroMQ: %s", zmq_strerror(errno));
 	return 0;
 }
