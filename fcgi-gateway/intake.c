@@ -203,6 +203,9 @@ static void answered(struct intake *intake, struct connection *connection)
 		connection_close(intake, connection);
 		return;
 	}
+	/* nginx stops sending the body when an answer comes, and waits for the answer's end of file. */
+	if (!connection->reader.keep_connection && shutdown(connection->fd, SHUT_WR))
+		log_debug("msg=\"FastCGI connection not shut down\" error=\"%s\"", strerror(errno));
 	struct buffer input = connection->input;
 	connection->input = (struct buffer){ 0 };
 	advance(intake, connection, buffer_bytes(&input));

@@ -127,8 +127,10 @@ describe("one hub", () => {
 
 	test("bodies that are too large get the same answer from the gateway and from nginx", async () => {
 		for (const size of [1.5 * 1024 * 1024, 5 * 1024 * 1024]) {
+			const began = Date.now();
 			const answer = await roomcast.publish("system-notification", { title: "x".repeat(size), message: "" });
 			assert.equal(answer.status, 413);
+			assert.ok(Date.now() - began < 3000, `answered at once, not after ${Date.now() - began} ms`);
 			assert.equal(answer.body.success, false);
 			assert.equal(answer.body.code, "too_large");
 		}
