@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 enum { DUE_AT_ONCE_MAX = 256 }; /* then others of the loop have their turn */
+enum { LATENESS_MAX = 20 };     /* ms that are made up for: a process that was stopped for long gives everybody their time */
 
 static void on_timer(uv_timer_t *timer);
 
@@ -52,10 +53,16 @@ int deadlines_init(struct deadlines *deadlines, uv_loop_t *loop, uint64_t delay_
 
 void deadlines_set(struct deadlines *deadlines, struct deadline *deadline)
 {
+	deadlines_set_since(deadlines, deadline, now_ms(deadlines));
+}
+
+void deadlines_set_since(struct deadlines *deadlines, struct deadline *deadline, uint64_t since_ms)
+{
 	if (uv_is_closing((uv_handle_t *)&deadlines->timer))
 		return;
+	uint64_t earliest = now_ms(deadlines) - LATENESS_MAX;
 	deadline_cancel(deadline);
-	deadline->due_ms = now_ms(deadlines) + deadlines->delay_ms;
+	deadline->due_ms = (since_ms > earliest ? since_ms : earliest) + deadlines->delay_ms;
 	deadline->previous = deadlines->ring.previous;
 	deadline->next = &deadlines->ring;
 	deadline->previous->next = deadline;

@@ -32,6 +32,9 @@ int deadlines_init(struct deadlines *deadlines, uv_loop_t *loop, uint64_t delay_
                    void (*on_due)(struct deadline *deadline, void *data), void *data, struct error *err) MUST_CHECK;
 /* Sets the deadline to now + delay; one that was set, here or in other deadlines, is moved. */
 void deadlines_set(struct deadlines *deadlines, struct deadline *deadline);
+/* The same, counted from a moment that passed a little ago: when the last deadline was due, say, rather than when its turn
+ * came. Moments have to be given in their order. */
+void deadlines_set_since(struct deadlines *deadlines, struct deadline *deadline, uint64_t since_ms);
 void deadline_cancel(struct deadline *deadline);
 /* Forgets all; nothing is due any more. The memory is the loop's until on_closed. */
 void deadlines_close(struct deadlines *deadlines, void (*on_closed)(void *data), void *data);

@@ -304,7 +304,7 @@ static void on_ping_due(struct deadline *deadline, void *data)
 {
 	struct session *session = session_of(deadline);
 	struct engine *engine = data;
-	deadlines_set(&engine->pongs, &session->deadline);
+	deadlines_set_since(&engine->pongs, &session->deadline, session->deadline.due_ms);
 	session_send(session, &engine->ping, 1);
 }
 
