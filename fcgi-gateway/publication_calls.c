@@ -66,8 +66,10 @@ static int check_publisher(struct bytes body, struct response *response)
 
 static int check_action(struct bytes action, struct response *response)
 {
-	if (json_string_equals(action, "CREATE") || json_string_equals(action, "UPDATE") || json_string_equals(action, "DELETE"))
-		return 0;
+	static const char *const actions[] = { "CREATE", "UPDATE", "DELETE" };
+	for (size_t i = 0; json_kind(action) == JSON_STRING && i < sizeof(actions) / sizeof(actions[0]); i++)
+		if (json_string_equals(action, actions[i]))
+			return 0;
 	response_refuse(response, REFUSAL_INVALID_FIELD, "action: must be CREATE, UPDATE or DELETE");
 	return -1;
 }

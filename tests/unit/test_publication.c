@@ -92,6 +92,8 @@ static const struct {
 	{ publication_from_data_change, "{\"entityType\":1,\"action\":\"CREATE\",\"data\":1}", REFUSAL_INVALID_FIELD, "entityType:" },
 	{ publication_from_data_change, "{\"entityType\":\"e\",\"data\":1}", REFUSAL_INVALID_FIELD, "action:" },
 	{ publication_from_data_change, "{\"entityType\":\"e\",\"action\":\"update\",\"data\":1}", REFUSAL_INVALID_FIELD, "action:" },
+	{ publication_from_data_change, "{\"entityType\":\"e\",\"action\":{\"id\":1},\"data\":1}", REFUSAL_INVALID_FIELD, "action:" },
+	{ publication_from_data_change, "{\"entityType\":\"e\",\"action\":7,\"data\":1}", REFUSAL_INVALID_FIELD, "action:" },
 	{ publication_from_data_change, "{\"entityType\":\"e\",\"action\":\"UPDATE\"}", REFUSAL_INVALID_FIELD, "data:" },
 	{ publication_from_data_change, "{\"entityType\":\"e\",\"action\":\"UPDATE\",\"data\":1,\"userId\":1.5}", REFUSAL_INVALID_FIELD, "userId:" },
 	{ publication_from_data_change, "{\"entityType\":\"e\",\"action\":\"UPDATE\",\"data\":1,\"excludeUserId\":\"\"}", REFUSAL_INVALID_FIELD, "excludeUserId:" },
