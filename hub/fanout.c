@@ -157,8 +157,23 @@ static void catch_up(struct fanout *fanout, struct member *member, const struct 
 
 /* --- new events ------------------------------------------------------------- */
 
-/* The rooms of an event that exist here; clients named by their id are given it at once. Returns their number. */
-static uint32_t resolve(struct fanout *fanout, struct event *event, struct room **rooms)
+/* Clients that an event names by their id are given it at once. May end any client, and with it a room. */
+static void give_to_named(struct fanout *fanout, struct event *event)
+{
+	const struct message_list *names = &event->message.rooms;
+	for (size_t i = 0; i < names->count; i++) {
+		if (rooms_find(fanout->rooms, names->items[i]))
+			continue;
+		struct member *member = fanout->settings.find_by_sid(fanout->settings.data, names->items[i]);
+		if (member) {
+			catch_up(fanout, member, NULL);
+			give(fanout, member, &event, 1);
+		}
+	}
+}
+
+/* The rooms of an event that exist here. Returns their number. */
+static uint32_t resolve(const struct fanout *fanout, const struct event *event, struct room **rooms)
 {
 	const struct message *message = &event->message;
 	if (message->audience != AUDIENCE_ROOMS) {
@@ -168,15 +183,8 @@ static uint32_t resolve(struct fanout *fanout, struct event *event, struct room 
 	uint32_t count = 0;
 	for (size_t i = 0; i < message->rooms.count; i++) {
 		struct room *room = rooms_find(fanout->rooms, message->rooms.items[i]);
-		if (room) {
+		if (room)
 			rooms[count++] = room;
-			continue;
-		}
-		struct member *member = fanout->settings.find_by_sid(fanout->settings.data, message->rooms.items[i]);
-		if (member) {
-			catch_up(fanout, member, NULL);
-			give(fanout, member, &event, 1);
-		}
 	}
 	return count;
 }
@@ -213,6 +221,8 @@ void fanout_publish(struct fanout *fanout, struct event *event)
 	event->position = ++fanout->position;
 	fanout->counters.events++;
 	struct room *rooms[MESSAGE_LIST_MAX];
+	if (event->message.audience == AUDIENCE_ROOMS)
+		give_to_named(fanout, event);
 	uint32_t count = resolve(fanout, event, rooms);
 	if (!count) {
 		event_unref(event);

@@ -155,6 +155,20 @@ static void test_several_rooms_give_it_once(void **state)
 	ASSERT_GOT(1, 1);
 }
 
+/* A client that is written to by its id may end at once, and its room with it: it was the last one in there. */
+static void test_a_room_ends_while_an_event_for_it_is_published(void **state)
+{
+	(void)state;
+	struct bytes names[] = { bytes_of("a"), bytes_of("b"), bytes_of("sid0") };
+	join(0, "a");
+	join(1, "b");
+	leaves_when_given = &people[0].member;
+	publish_message((struct message){ .rooms = { names, 3 } }, 1);
+	finish();
+	ASSERT_GOT(0, 1);
+	ASSERT_GOT(1, 1);
+}
+
 static void test_events_that_wait_together_leave_in_one_write(void **state)
 {
 	(void)state;
@@ -348,6 +362,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_only_members_get_it),
 		TEST(test_several_rooms_give_it_once),
+		TEST(test_a_room_ends_while_an_event_for_it_is_published),
 		TEST(test_events_that_wait_together_leave_in_one_write),
 		TEST(test_exclusions),
 		TEST(test_sid_as_room),
