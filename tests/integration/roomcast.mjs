@@ -112,7 +112,8 @@ export class Roomcast {
 	forget() {
 		const data = join(this.state, "data");
 		if (existsSync(data)) rmSync(realdir(data), { recursive: true, force: true });
-		rmSync(dirname(this.state), { recursive: true, force: true });
+		const [made] = this.state.match(/^.*\/roomcast-test-[^/]+/) ?? [];
+		if (made) rmSync(made, { recursive: true, force: true }); // only what newState made
 	}
 }
 

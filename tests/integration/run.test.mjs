@@ -293,6 +293,7 @@ describe("what it is told", () => {
 			const roomcast = await Roomcast.spawn({ env });
 			assert.equal((await roomcast.exited).code, 1);
 			assert.match(roomcast.output, words);
+			roomcast.forget();
 		}
 	});
 
