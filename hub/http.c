@@ -578,6 +578,9 @@ static int on_url(http_parser *parser, const char *data, size_t len)
 static int on_header_field(http_parser *parser, const char *data, size_t len)
 {
 	struct connection *connection = parser->data;
+	/* Debian's parser takes blanks in a name; `Content-Length : 3` means different things to different servers */
+	if (memchr(data, ' ', len))
+		return stop(connection, 400, "bad_request", "a blank in a header field's name");
 	if (connection->head) /* not a trailer */
 		http_head_add_name(connection->head, data, len);
 	return 0;
