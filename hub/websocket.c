@@ -89,7 +89,7 @@ static void free_gone(struct websocket *websocket)
 /* Tells the owner, who then no longer knows the websocket. */
 static void notify_closed(struct websocket *websocket, bool is_error)
 {
-	if (websocket->state == WEBSOCKET_CLOSING)
+	if (websocket->state == WEBSOCKET_CLOSING || websocket->state == WEBSOCKET_GONE)
 		return;
 	set_state(websocket, WEBSOCKET_CLOSING);
 	websocket->handler->on_close(websocket->data, is_error);
@@ -391,8 +391,7 @@ void websocket_start(void *data, int fd, struct bytes early)
 	all->starting = NULL;
 	if (websocket->wsi)
 		return;
-	if (websocket->state != WEBSOCKET_GONE) /* it was open, and is closed already */
-		notify_closed(websocket, true);
+	notify_closed(websocket, true); /* unless it was open, and closed already */
 	free_gone(websocket);
 }
 

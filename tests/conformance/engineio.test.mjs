@@ -609,6 +609,17 @@ describe('WebSocket', () => {
 			if (status === 400 && /^GET.* HTTP\/1\.1/.test(text)) assert.equal(answer.headers.connection, 'close', text);
 		}
 	});
+	test('peers that are gone before their handshake is answered', async () => {
+		for (let round = 0; round < 20; round++)
+			await Promise.all(Array.from({ length: 10 }, async (_, i) => {
+				const raw = new Raw();
+				raw.send(get(target()) + upgradeRequest(''));
+				await raw.until(() => raw.received.length > 0, 'answer');
+				if (i % 2) raw.socket.resetAndDestroy();
+				else raw.close();
+			}));
+		assert.equal((await ask(get(target()))).status, 200);
+	});
 	test('the peer vanishes', async () => {
 		const raw = await openRawWebSocket();
 		const sid = JSON.parse((await nextFrame(raw)).payload.subarray(1)).sid;
