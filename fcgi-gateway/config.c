@@ -16,7 +16,7 @@ static const struct option_row rows[] = {
 	{ "gateway", "mount", NULL, OPTION_TEXT, AT(mount), "/api/broadcast", 0, 0, "Path under which the web server publishes the gateway." },
 	{ "gateway", "state-dir", NULL, OPTION_TEXT, AT(state_dir), "/var/lib/roomcast", 1, 4000, "Directory of the epoch file; one gateway at a time." },
 	{ "gateway", "events", NULL, OPTION_TEXT, AT(events), "ipc:///run/roomcast/events.sock", 0, 0, "Endpoint on which events are published to the hubs." },
-	{ "gateway", "line", NULL, OPTION_TEXT, AT(line), "ipc:///run/roomcast/line.sock", 0, 0, "Endpoint on which hubs say hello." },
+	{ "common", "line", NULL, OPTION_TEXT, AT(line), "ipc:///run/roomcast/line.sock", 0, 0, "Endpoint on which hubs say hello." },
 	{ "gateway", "api-key", NULL, OPTION_SECRET, AT(api_key), "", 0, 512, "Key that backends give as Authorization: Bearer." },
 	{ "gateway", "threads", NULL, OPTION_NUMBER, AT(threads), "8", 1, 256, "Requests that are worked on at once." },
 	{ "gateway", "max-connections", NULL, OPTION_NUMBER, AT(max_connections), "512", 1, 16384, "FastCGI connections open at once." },
