@@ -22,7 +22,7 @@ static const struct option_row rows[] = {
 	  "Name of this hub, of letters, digits, - and _; different for each hub of a gateway. Engine.IO ids start with it." },
 	{ "hub", "listen", NULL, OPTION_TEXT, PLACE(listen), "127.0.0.1:3010", 1, 256, "Where the web server finds this hub: host:port or unix:/path." },
 	{ "hub", "path", NULL, OPTION_TEXT, PLACE(path), "/api/socket", 1, 256, "Path of the Socket.IO server, as in the client's path option." },
-	{ "hub", "jwt-secret", "JWT_SECRET", OPTION_SECRET, PLACE(jwt_secret), "", 0, 4096, "Secret that clients' tokens are signed with (HS256)." },
+	{ "common", "jwt-secret", "JWT_SECRET", OPTION_SECRET, PLACE(jwt_secret), "", 0, 4096, "Secret that clients' tokens are signed with (HS256)." },
 	{ "hub", "origins", "NEXT_PUBLIC_APP_URL", OPTION_TEXT, PLACE(origins), "", 0, 8192,
 	  "Web origins whose pages may connect, separated by commas; the hub's own is always allowed." },
 	{ "hub", "cookie-name", NULL, OPTION_TEXT, PLACE(cookie_name), "auth-token", 1, 128, "Cookie that may hold the token." },
