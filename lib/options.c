@@ -83,6 +83,8 @@ static void wipe_text(const struct option_row *row, char *text)
 static int set_text(const struct option_row *row, void *place, const char *text, struct error *err)
 {
 	size_t len = strlen(text);
+	if (!len && row->min && row->default_value && *row->default_value)
+		return error_set(err, ERROR_INVALID, "must not be empty");
 	if (row->max && len && ((int64_t)len < row->min || (int64_t)len > row->max))
 		return error_set(err, ERROR_INVALID, "has %zu bytes, %" PRId64 " to %" PRId64 " are allowed", len, row->min, row->max);
 	char *copy = strdup(text);
@@ -125,7 +127,7 @@ static int set_from_file(const struct option_row *row, void *config, const char 
 	while (len && (text[len - 1] == '\n' || text[len - 1] == '\r'))
 		text[--len] = '\0';
 	result = strlen(text) == len ? set_value(row, config, text, err)
-	                             : error_set(err, ERROR_INVALID, "%s: holds a byte 0", path);
+	                             : error_set(err, ERROR_INVALID, "holds a byte 0");
 	if (result)
 		error_context(err, "%s", path);
 	explicit_bzero(text, SECRET_FILE_MAX);
@@ -149,13 +151,34 @@ struct file_reader {
 	const struct option_program *program;
 	void *config;
 	struct error *err;
-	bool has_failed;
+	FILE *file;
+	int line;        /* the one that is being read */
+	int failed_line; /* the first that we refused; 0: none */
 };
+
+/* inih would cut a longer line in two, and take an indented one for more of the value before it: either way an option would
+ * silently get a value that nobody wrote. */
+static char *read_line(char *line, int size, void *data)
+{
+	struct file_reader *reader = data;
+	if (reader->failed_line || !fgets(line, size, reader->file))
+		return NULL;
+	reader->line++;
+	size_t len = strlen(line);
+	if (len + 1 == (size_t)size && line[len - 1] != '\n') {
+		error_set(reader->err, ERROR_TOO_LARGE, "the line has more than %d bytes (longer values go into the environment)", size - 2);
+		reader->failed_line = reader->line;
+		return NULL;
+	}
+	size_t indent = strspn(line, " \t");
+	memmove(line, line + indent, len - indent + 1);
+	return line;
+}
 
 static int on_ini_entry(void *data, const char *section, const char *name, const char *value)
 {
 	struct file_reader *reader = data;
-	if (reader->has_failed)
+	if (reader->failed_line)
 		return 1; /* the first error is the one told */
 	bool is_common = strcmp(section, "common") == 0;
 	if (!is_common && strcmp(section, reader->program->section) != 0)
@@ -172,7 +195,7 @@ static int on_ini_entry(void *data, const char *section, const char *name, const
 	} else {
 		error_set(reader->err, ERROR_INVALID, "unknown option %s in section [%s]", name, section);
 	}
-	reader->has_failed = true;
+	reader->failed_line = reader->line;
 	return 0;
 }
 
@@ -181,12 +204,16 @@ static int load_file(const struct option_program *program, void *config, const c
 	FILE *file = fopen(path, "re");
 	if (!file)
 		return error_set(err, ERROR_SYSTEM, "%s: %s", path, strerror(errno));
-	struct file_reader reader = { program, config, err, false };
-	int line = ini_parse_file(file, on_ini_entry, &reader);
+	struct file_reader reader = { .program = program, .config = config, .err = err, .file = file };
+	int line = ini_parse_stream(read_line, &reader, on_ini_entry, &reader);
 	fclose(file);
-	if (line == 0)
+	if (line < 0)
+		return error_set(err, ERROR_SYSTEM, "%s: no memory", path);
+	if (line == 0 && !reader.failed_line)
 		return 0;
-	if (!reader.has_failed)
+	if (reader.failed_line && (line == 0 || reader.failed_line <= line))
+		line = reader.failed_line;
+	else
 		error_set(err, ERROR_INVALID, "neither a [section] nor name = value");
 	return error_context(err, "%s:%d", path, line);
 }
