@@ -1,4 +1,5 @@
 /* main.c - roomcast-hub: options, signals, the loop. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,14 +21,9 @@ static void on_signal(uv_signal_t *signal, int number)
 	struct process *process = signal->data;
 	log_info("msg=\"signal received\" number=%d", number);
 	notify_stopping();
-	if (process->hub.is_draining) {
-		uv_signal_stop(&process->terminate);
-		uv_signal_stop(&process->interrupt);
-	} else {
-		/* Signals alone do not keep a drained hub alive. */
-		uv_unref((uv_handle_t *)&process->terminate);
-		uv_unref((uv_handle_t *)&process->interrupt);
-	}
+	/* Signals alone do not keep a drained hub alive; but they are watched to the end, lest a third one kills it. */
+	uv_unref((uv_handle_t *)&process->terminate);
+	uv_unref((uv_handle_t *)&process->interrupt);
 	hub_drain(&process->hub);
 }
 
@@ -38,11 +34,22 @@ static void watch_signal(uv_loop_t *loop, uv_signal_t *signal, int number, struc
 	uv_signal_start(signal, on_signal, number);
 }
 
+/* One more signal while we end must not turn a clean end into a death by signal. */
+static void block_signals(void)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
 static int run(const struct hub_config *config)
 {
-	struct process process;
+	/* Static, so that what a failed start leaves to the system stays reachable and is not taken for a leak. */
+	static struct process process;
+	static uv_loop_t loop;
 	struct error err;
-	uv_loop_t loop;
 	uv_loop_init(&loop);
 	if (hub_open(&process.hub, &loop, config, &err)) {
 		log_error("msg=\"cannot start\" error=\"%s\"", err.text);
@@ -53,6 +60,7 @@ static int run(const struct hub_config *config)
 	log_info("msg=started name=%s listen=%s path=%s line=%s", config->name, config->listen, config->path, config->line);
 	notify_ready();
 	uv_run(&loop, UV_RUN_DEFAULT);
+	block_signals();
 	uv_close((uv_handle_t *)&process.terminate, NULL);
 	uv_close((uv_handle_t *)&process.interrupt, NULL);
 	uv_run(&loop, UV_RUN_DEFAULT);
