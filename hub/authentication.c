@@ -28,9 +28,10 @@ static enum finding keep(struct search *search, struct bytes token)
 static enum finding from_connect(struct search *search)
 {
 	struct bytes value;
-	if (!json_member(search->auth, "token", &value) || json_kind(value) == JSON_NULL || json_string_equals(value, ""))
+	enum json_kind kind = json_member(search->auth, "token", &value) ? json_kind(value) : JSON_NULL;
+	if (kind == JSON_NULL || (kind == JSON_STRING && json_string_equals(value, "")))
 		return ABSENT;
-	if (json_kind(value) != JSON_STRING || value.len > TOKEN_MAX)
+	if (kind != JSON_STRING || value.len > TOKEN_MAX)
 		return MALFORMED;
 	search->text = malloc(value.len + 1);
 	long len = search->text ? json_string_decode(value, search->text, value.len + 1) : -1;

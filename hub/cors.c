@@ -76,8 +76,6 @@ static bool equals_ignoring_case(struct bytes a, struct bytes b)
 
 bool cors_allows(const struct cors *cors, struct bytes origin)
 {
-	if (cors->is_everyone)
-		return true;
 	for (size_t i = 0; i < cors->count; i++)
 		if (equals_ignoring_case(cors->origins[i], origin))
 			return true;

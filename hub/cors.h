@@ -15,6 +15,7 @@ struct cors;
 struct cors *cors_new(const char *origins, struct error *err);
 void cors_free(struct cors *cors); /* NULL is fine */
 
+/* Whether the origin is named in the list, and so trusted with its visitors' cookies. `*` names nobody. */
 bool cors_allows(const struct cors *cors, struct bytes origin);
 /* Whether origin names the host that the request was sent to: python's clients send that on every request. */
 bool cors_is_own(struct bytes origin, struct bytes host);
