@@ -26,6 +26,8 @@ static const char *const reason_names[CLOSE_REASON_COUNT] = {
 	[CLOSE_FORCED] = "forced close",
 	[CLOSE_SHUTTING_DOWN] = "server shutting down",
 	[CLOSE_SLOW] = "too slow",
+	[CLOSE_CLIENT_NAMESPACE] = "client namespace disconnect",
+	[CLOSE_SERVER_NAMESPACE] = "server namespace disconnect",
 };
 
 enum { FRAME_COST = 32 }; /* what a queued frame takes beyond its bytes, roughly */

@@ -55,15 +55,17 @@ function throwAt(path, bytes, wait_ms = 300) {
 	});
 }
 
-function metric(name) {
+function metrics() {
 	return new Promise((resolve, reject) => {
 		request({ socketPath: roomcast.info.hubs[0].socket, path: "/metrics" }, (response) => {
 			let text = "";
 			response.setEncoding("utf8").on("data", (piece) => (text += piece));
-			response.on("end", () => resolve(Number(new RegExp(`^roomcast_hub_${name} (\\d+)$`, "m").exec(text)?.[1])));
+			response.on("end", () => resolve(text));
 		}).on("error", reject).end();
 	});
 }
+
+const metric = async (name) => Number(new RegExp(`^roomcast_hub_${name} (\\d+)$`, "m").exec(await metrics())?.[1]);
 
 const pieces = [
 	Buffer.alloc(0), Buffer.from("\0"), Buffer.from("\r\n\r\n\r\n"), randomBytes(10), randomBytes(5000), randomBytes(200_000),
@@ -124,4 +126,14 @@ test("garbage in WebSocket and Socket.IO frames closes that connection only", as
 		})]);
 	}
 	await assertUnharmed();
+});
+
+test("every line of the metrics is one that Prometheus takes, each name once", async () => {
+	const seen = new Set();
+	for (const line of (await metrics()).trimEnd().split("\n")) {
+		assert.match(line, /^(# (HELP|TYPE) roomcast_hub_[a-z_]+ .+|roomcast_hub_[a-z_]+(\{reason="[a-z ]+"\})? \d+)$/);
+		assert.ok(!seen.has(line.replace(/ \d+$/, "")), line);
+		seen.add(line.replace(/ \d+$/, ""));
+	}
+	assert.ok(seen.size > 100);
 });
