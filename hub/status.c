@@ -6,12 +6,14 @@
 
 #include <roomcast/bytes.h>
 
+#include "http_reply.h"
+
 static void answer_buffer(struct http_exchange *exchange, unsigned status, const char *type, struct buffer *body)
 {
 	if (body->has_failed)
 		http_answer_error(exchange, 500, "out_of_memory", "no memory for the answer");
 	else
-		http_answer(exchange, &(struct http_answer){ .status = status, .content_type = type, .body = buffer_bytes(body), .headers = "Cache-Control: no-store\r\n" });
+		http_answer(exchange, &(struct http_answer){ .status = status, .content_type = type, .body = buffer_bytes(body) });
 	buffer_deinit(body);
 }
 
@@ -20,7 +22,12 @@ static bool is_read(struct http_exchange *exchange)
 	enum http_verb verb = http_request(exchange)->verb;
 	if (verb == HTTP_VERB_GET || verb == HTTP_VERB_HEAD)
 		return true;
-	http_answer_error(exchange, 405, "method_not_allowed", "only GET is answered here");
+	struct buffer body = { 0 };
+	http_reply_write_error(&body, "method_not_allowed", "only GET is answered here");
+	http_answer(exchange, &(struct http_answer){
+		.status = 405, .content_type = "application/json", .body = buffer_bytes(&body), .headers = "Allow: GET, HEAD\r\n",
+	});
+	buffer_deinit(&body);
 	return false;
 }
 
