@@ -32,7 +32,10 @@ static int add_origin(struct cors *cors, struct bytes origin, struct error *err)
 		return 0;
 	}
 	const char *scheme_end = memmem(origin.data, origin.len, "://", 3);
-	if (!scheme_end || scheme_end == origin.data || scheme_end + 3 == origin.data + origin.len ||
+	bool has_blank = false;
+	for (size_t i = 0; i < origin.len; i++)
+		has_blank = has_blank || (unsigned char)origin.data[i] <= 0x20 || origin.data[i] == 0x7f;
+	if (has_blank || !scheme_end || scheme_end == origin.data || scheme_end + 3 == origin.data + origin.len ||
 	    memchr(scheme_end + 3, '/', (size_t)(origin.data + origin.len - scheme_end - 3)))
 		return error_set(err, ERROR_INVALID, "`%.*s` is not an origin (scheme://host[:port])", (int)origin.len, origin.data);
 	if (cors->count == ORIGINS_MAX)
