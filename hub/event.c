@@ -16,7 +16,8 @@ struct event *event_new(struct bytes packed, struct error *err)
 		return NULL;
 	}
 	*event = (struct event){ .refs = 1 };
-	memcpy(event->packed, packed.data, packed.len);
+	if (packed.len)
+		memcpy(event->packed, packed.data, packed.len);
 	if (message_unpack((struct bytes){ event->packed, packed.len }, &event->message, err)) {
 		free(event);
 		return NULL;

@@ -167,7 +167,7 @@ static void say_binary(struct fixture *fixture, const char *message)
 static void assert_sent(struct fixture *fixture, const char *wanted)
 {
 	char *sid;
-	while ((sid = strstr(fixture->session.sent, "{\"sid\":\"")) && sid[8] != 'S')
+	while ((sid = strstr(fixture->session.sent, "{\"sid\":\"")) && sid[9] != '"')
 		memmove(sid + 9, sid + 28, strlen(sid + 28) + 1), sid[8] = 'S';
 	assert_string_equal(fixture->session.sent, wanted);
 	fixture->session.sent[0] = '\0';
