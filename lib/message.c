@@ -8,14 +8,21 @@ enum field_type { FIELD_NUMBER, FIELD_BYTES, FIELD_LIST };
 
 enum { HEADER_LEN = 4, FIELD_HEADER_LEN = 5, NUMBER_LEN = 8 };
 
-#define FIELD(name) (UINT32_C(1) << TAG_##name)
+#define FIELD(name) (UINT64_C(1) << TAG_##name)
 
 enum tag {
 	TAG_EPOCH = 1, TAG_SEQ, TAG_LAST_SEQ, TAG_FIRST_SEQ, TAG_TIME, TAG_AUDIENCE, TAG_COUNTER, TAG_CLIENTS,
 	TAG_ROOM_COUNT, TAG_INSTANCE, TAG_HUB, TAG_ENDPOINT, TAG_REASON, TAG_EXCLUDE_USER, TAG_EXCLUDE_SID, TAG_BODY,
-	TAG_ROOMS, TAG_EXCEPT, TAG_HUBS, TAG_DROPPABLE,
+	TAG_ROOMS, TAG_EXCEPT, TAG_HUBS, TAG_DROPPABLE, TAG_OPERATION, TAG_UNTIL, TAG_CLOSE, TAG_ACTION,
+	TAG_WANTS_REPORT, TAG_WINDOW_MS, TAG_WINDOW_EVENTS, TAG_WINDOW_BYTES, TAG_START_EPOCH, TAG_START_SEQ, TAG_INDEX, TAG_IS_LAST,
+	TAG_DEADLINE, TAG_STATUS, TAG_RETRY_AFTER, TAG_CONTENT_LENGTH, TAG_IS_MALFORMED_LENGTH, TAG_IS_TOO_LARGE,
+	TAG_USER, TAG_SID, TAG_ROOM, TAG_ENTITY_TYPE, TAG_ENTITY_ID, TAG_KEY,
+	TAG_METHOD, TAG_PATH, TAG_QUERY, TAG_CONTENT_TYPE, TAG_AUTHORIZATION, TAG_IDEMPOTENCY_KEY, TAG_ALLOW,
+	TAG_EPOCHS, TAG_GRANTS, TAG_BLOCKS,
 	TAG_END,
 };
+
+_Static_assert(TAG_END <= 64, "tags are bits of a mask");
 
 static const struct field {
 	const char *name;
@@ -43,12 +50,46 @@ static const struct field {
 	[TAG_EXCEPT] = { "except", FIELD_LIST, offsetof(struct message, except), MESSAGE_NAME_MAX },
 	[TAG_DROPPABLE] = { "droppable", FIELD_NUMBER, offsetof(struct message, droppable), 0 },
 	[TAG_HUBS] = { "hubs", FIELD_LIST, offsetof(struct message, hubs), MESSAGE_NAME_MAX },
+	[TAG_OPERATION] = { "operation", FIELD_NUMBER, offsetof(struct message, operation), 0 },
+	[TAG_UNTIL] = { "until_ms", FIELD_NUMBER, offsetof(struct message, until_ms), 0 },
+	[TAG_CLOSE] = { "close", FIELD_NUMBER, offsetof(struct message, close), 0 },
+	[TAG_ACTION] = { "action", FIELD_NUMBER, offsetof(struct message, action), 0 },
+	[TAG_WANTS_REPORT] = { "wants_report", FIELD_NUMBER, offsetof(struct message, wants_report), 0 },
+	[TAG_WINDOW_MS] = { "window_ms", FIELD_NUMBER, offsetof(struct message, window_ms), 0 },
+	[TAG_WINDOW_EVENTS] = { "window_events", FIELD_NUMBER, offsetof(struct message, window_events), 0 },
+	[TAG_WINDOW_BYTES] = { "window_bytes", FIELD_NUMBER, offsetof(struct message, window_bytes), 0 },
+	[TAG_START_EPOCH] = { "start_epoch", FIELD_NUMBER, offsetof(struct message, start_epoch), 0 },
+	[TAG_START_SEQ] = { "start_seq", FIELD_NUMBER, offsetof(struct message, start_seq), 0 },
+	[TAG_INDEX] = { "index", FIELD_NUMBER, offsetof(struct message, index), 0 },
+	[TAG_IS_LAST] = { "is_last", FIELD_NUMBER, offsetof(struct message, is_last), 0 },
+	[TAG_DEADLINE] = { "deadline_ms", FIELD_NUMBER, offsetof(struct message, deadline_ms), 0 },
+	[TAG_STATUS] = { "status", FIELD_NUMBER, offsetof(struct message, status), 0 },
+	[TAG_RETRY_AFTER] = { "retry_after_s", FIELD_NUMBER, offsetof(struct message, retry_after_s), 0 },
+	[TAG_CONTENT_LENGTH] = { "content_length", FIELD_NUMBER, offsetof(struct message, content_length), 0 },
+	[TAG_IS_MALFORMED_LENGTH] = { "is_malformed_length", FIELD_NUMBER, offsetof(struct message, is_malformed_length), 0 },
+	[TAG_IS_TOO_LARGE] = { "is_too_large", FIELD_NUMBER, offsetof(struct message, is_too_large), 0 },
+	[TAG_USER] = { "user", FIELD_BYTES, offsetof(struct message, user), MESSAGE_NAME_MAX },
+	[TAG_SID] = { "sid", FIELD_BYTES, offsetof(struct message, sid), MESSAGE_NAME_MAX },
+	[TAG_ROOM] = { "room", FIELD_BYTES, offsetof(struct message, room), MESSAGE_NAME_MAX },
+	[TAG_ENTITY_TYPE] = { "entity_type", FIELD_BYTES, offsetof(struct message, entity_type), MESSAGE_NAME_MAX },
+	[TAG_ENTITY_ID] = { "entity_id", FIELD_BYTES, offsetof(struct message, entity_id), MESSAGE_NAME_MAX },
+	[TAG_KEY] = { "key", FIELD_BYTES, offsetof(struct message, key), MAC_KEY_LEN },
+	[TAG_METHOD] = { "method", FIELD_BYTES, offsetof(struct message, method), MESSAGE_HEADER_MAX },
+	[TAG_PATH] = { "path", FIELD_BYTES, offsetof(struct message, path), MESSAGE_HEADER_MAX },
+	[TAG_QUERY] = { "query", FIELD_BYTES, offsetof(struct message, query), MESSAGE_HEADER_MAX },
+	[TAG_CONTENT_TYPE] = { "content_type", FIELD_BYTES, offsetof(struct message, content_type), MESSAGE_HEADER_MAX },
+	[TAG_AUTHORIZATION] = { "authorization", FIELD_BYTES, offsetof(struct message, authorization), MESSAGE_HEADER_MAX },
+	[TAG_IDEMPOTENCY_KEY] = { "idempotency_key", FIELD_BYTES, offsetof(struct message, idempotency_key), MESSAGE_HEADER_MAX },
+	[TAG_ALLOW] = { "allow", FIELD_BYTES, offsetof(struct message, allow), MESSAGE_HEADER_MAX },
+	[TAG_EPOCHS] = { "epochs", FIELD_LIST, offsetof(struct message, epochs), MESSAGE_NAME_MAX },
+	[TAG_GRANTS] = { "grants", FIELD_LIST, offsetof(struct message, grants), MESSAGE_NAME_MAX },
+	[TAG_BLOCKS] = { "blocks", FIELD_LIST, offsetof(struct message, blocks), MESSAGE_NAME_MAX },
 };
 
 /* A required number may be 0 only where 0 is a value: those are not listed (last_seq, clients, ...). */
 static const struct {
 	const char *name;
-	uint32_t required;
+	uint64_t required;
 } kinds[MESSAGE_KIND_END] = {
 	[MESSAGE_EVENT] = { "event", FIELD(EPOCH) | FIELD(SEQ) | FIELD(BODY) },
 	[MESSAGE_VOLATILE] = { "volatile", FIELD(BODY) },
@@ -60,6 +101,10 @@ static const struct {
 	[MESSAGE_ASK] = { "ask", FIELD(EPOCH) | FIELD(SEQ) | FIELD(LAST_SEQ) },
 	[MESSAGE_GONE] = { "gone", FIELD(EPOCH) | FIELD(FIRST_SEQ) },
 	[MESSAGE_RELAY] = { "relay", FIELD(HUB) | FIELD(INSTANCE) | FIELD(COUNTER) | FIELD(BODY) },
+	[MESSAGE_CONTROL] = { "control", FIELD(EPOCH) | FIELD(SEQ) | FIELD(OPERATION) },
+	[MESSAGE_STANDING] = { "standing", 0 },
+	[MESSAGE_FORWARD] = { "forward", FIELD(COUNTER) | FIELD(DEADLINE) | FIELD(METHOD) },
+	[MESSAGE_ANSWER] = { "answer", FIELD(COUNTER) | FIELD(STATUS) },
 };
 
 const char *message_kind_name(enum message_kind kind)
@@ -101,10 +146,10 @@ static void add_field(struct buffer *out, unsigned tag, struct bytes value)
 }
 
 /* What the kind demands but the message lacks; NULL when complete. */
-static const char *missing_field(enum message_kind kind, uint32_t present)
+static const char *missing_field(enum message_kind kind, uint64_t present)
 {
-	uint32_t missing = kinds[kind].required & ~present;
-	return missing ? fields[__builtin_ctz(missing)].name : NULL;
+	uint64_t missing = kinds[kind].required & ~present;
+	return missing ? fields[__builtin_ctzll(missing)].name : NULL;
 }
 
 static int check_length(const struct field *field, size_t len, struct error *err)
@@ -154,12 +199,12 @@ int message_pack(const struct message *message, struct buffer *out, struct error
 	if (message->kind <= 0 || message->kind >= MESSAGE_KIND_END)
 		return error_set(err, ERROR_INVALID, "no such message kind: %d", (int)message->kind);
 	buffer_add(out, (const char[]){ 'R', 'C', MESSAGE_VERSION, (char)message->kind }, HEADER_LEN);
-	uint32_t present = 0;
+	uint64_t present = 0;
 	for (unsigned tag = 1; tag < TAG_END; tag++) {
 		bool is_present;
 		if (pack_field(tag, const_place_of(message, &fields[tag]), out, &is_present, err))
 			return error_context(err, "%s message", kinds[message->kind].name);
-		present |= (uint32_t)is_present << tag;
+		present |= (uint64_t)is_present << tag;
 	}
 	const char *missing = missing_field(message->kind, present);
 	if (missing)
@@ -199,10 +244,10 @@ static int list_append(struct message_list *list, struct bytes value, const stru
 	return 0;
 }
 
-static int store_field(struct message *out, unsigned tag, struct bytes value, uint32_t present, struct error *err)
+static int store_field(struct message *out, unsigned tag, struct bytes value, uint64_t present, struct error *err)
 {
 	const struct field *field = &fields[tag];
-	bool is_repeated = present & (UINT32_C(1) << tag);
+	bool is_repeated = present & (UINT64_C(1) << tag);
 	if (field->type != FIELD_NUMBER && check_length(field, value.len, err))
 		return -1;
 	if (field->type == FIELD_LIST)
@@ -242,7 +287,7 @@ int message_unpack(struct bytes packed, struct message *out, struct error *err)
 		return error_set(err, ERROR_INVALID, "no such message kind: %u", kind);
 	out->kind = (enum message_kind)kind;
 
-	uint32_t present = 0;
+	uint64_t present = 0;
 	struct bytes rest = { packed.data + HEADER_LEN, packed.len - HEADER_LEN };
 	while (rest.len) {
 		unsigned tag;
@@ -253,7 +298,7 @@ int message_unpack(struct bytes packed, struct message *out, struct error *err)
 			continue; /* of a later release */
 		if (store_field(out, tag, value, present, err))
 			goto malformed;
-		present |= UINT32_C(1) << tag;
+		present |= UINT64_C(1) << tag;
 	}
 	const char *missing = missing_field(out->kind, present);
 	if (!missing)

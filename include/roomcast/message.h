@@ -9,18 +9,32 @@
  * message.c. No field may appear that is longer than its bound there.
  *
  * Who sends what, where (E: PUB -> SUB, events; L: DEALER <-> ROUTER, line):
- *   EVENT      E, and L inside a repair   a journaled event: epoch, seq, time, rooms, except, body
+ *   EVENT      E, and L inside a repair   a journaled event: epoch, seq, time, rooms, except, body; of a data-change also
+ *                  entity type, entity id and action, which tell whether a later one may replace it (coalesce)
+ *   CONTROL    E, and L inside a repair   journaled too, in the same numbering: an operation on the sockets that `user`, `sid` or
+ *                  `room` names (exactly one): JOIN and LEAVE of rooms, DISCONNECT (close, until_ms: see below)
  *   VOLATILE   E   not journaled: either relayed for a hub (hub, instance, counter: user:activity), or a publisher's
  *                  volatile event (droppable = 1: a client that is not ready for it at once goes without)
- *   HEARTBEAT  E   the gateway's last (epoch, seq), and the clients of every live hub
- *   HELLO      L   hub -> gateway: name, instance, and its position
- *   WELCOME    L   gateway -> hub: events endpoint, epoch, last seq, first seq that the journal has
- *                  (first_seq = last_seq + 1 when it has none)
+ *   HEARTBEAT  E   the gateway's last (epoch, seq), and the clients of every live hub; wants_report = 1: a publisher waits
+ *                  for acknowledgements, so each hub sends its REPORT at once
+ *   HELLO      L   hub -> gateway: name, instance, and its position (epoch, seq; none: 0) with the bounds of its history window, from
+ *                  which a hub without a position is told where to begin
+ *   WELCOME    L   gateway -> hub: events endpoint, epoch and last seq, the epochs that the journal knows, oldest first, each with its last
+ *                  seq; start_epoch and start_seq: the place after which the history window begins; the key of MACs
+ *   STANDING   L   gateway -> hub, after each WELCOME: every grant and active block, in chunks: index 0 starts anew,
+ *                  is_last = 1 ends
  *   REFUSAL    L   gateway -> hub: a hub of that name is alive (reason), or say hello first
  *   REPORT     L   hub -> gateway: every second and on change: position (a cumulative acknowledgement), clients, rooms
  *   ASK        L   hub -> gateway: events from seq to last_seq of epoch
- *   GONE       L   gateway -> hub: of what was asked, everything before first_seq is no longer in the journal
+ *   GONE       L   gateway -> hub: of what was asked, everything before (epoch, first_seq) is no longer in the journal; epoch may
+ *                  be later than the one that was asked for
  *   RELAY      L   hub -> gateway: publish this VOLATILE (counter, body)
+ *   FORWARD    L   front end -> active gateway: an HTTP request as it came, a counter to know its answer by, and deadline_ms (wall
+ *                  clock), after which nobody waits for it
+ *   ANSWER     L   active gateway -> front end: status and body for that counter
+ *
+ * A block: DISCONNECT of a user with until_ms > time_ms keeps the user out until then; with until_ms = 1 it ends a block.
+ * A grant: JOIN by user holds for the user's later sockets too, until LEAVE.
  */
 #ifndef ROOMCAST_MESSAGE_H
 #define ROOMCAST_MESSAGE_H
@@ -33,8 +47,13 @@
 enum message_kind {
 	MESSAGE_EVENT = 1, MESSAGE_VOLATILE, MESSAGE_HEARTBEAT, MESSAGE_HELLO, MESSAGE_WELCOME,
 	MESSAGE_REFUSAL, MESSAGE_REPORT, MESSAGE_ASK, MESSAGE_GONE, MESSAGE_RELAY,
+	MESSAGE_CONTROL, MESSAGE_STANDING, MESSAGE_FORWARD, MESSAGE_ANSWER,
 	MESSAGE_KIND_END,
 };
+
+enum control_operation { CONTROL_NONE, CONTROL_JOIN, CONTROL_LEAVE, CONTROL_DISCONNECT, CONTROL_END };
+
+enum entity_action { ACTION_NONE, ACTION_CREATE, ACTION_UPDATE, ACTION_DELETE, ACTION_END };
 
 enum message_audience {
 	AUDIENCE_ROOMS,         /* members of any of rooms, but not of except */
@@ -47,6 +66,9 @@ enum {
 	MESSAGE_LIST_MAX = 1000,    /* entries of one list */
 	MESSAGE_NAME_MAX = 512,     /* bytes of a room, user id, hub name or endpoint */
 	MESSAGE_BODY_MAX = 17 << 20, /* bytes */
+	MESSAGE_EPOCHS_MAX = 256,    /* that a WELCOME names: the newest */
+	MESSAGE_HEADER_MAX = 16 << 10, /* bytes of one of a FORWARD's texts */
+	MAC_KEY_LEN = 32,
 	HUB_NAME_MAX = 32,
 };
 
@@ -69,16 +91,38 @@ struct message {
 	uint64_t room_count;
 	uint64_t instance;       /* random, one per process */
 	uint64_t droppable;      /* 1 or 0 */
+	uint64_t operation;      /* enum control_operation */
+	uint64_t until_ms;       /* wall clock: end of a block */
+	uint64_t close;          /* 1: DISCONNECT closes the transport too */
+	uint64_t action;         /* enum entity_action */
+	uint64_t wants_report;   /* 1 or 0 */
+	uint64_t window_ms, window_events, window_bytes; /* bounds of a hub's history; 0: none is wanted */
+	uint64_t start_epoch, start_seq;
+	uint64_t index, is_last; /* of STANDING */
+	uint64_t deadline_ms;    /* wall clock */
+	uint64_t status;         /* HTTP status */
+	uint64_t retry_after_s;
+	uint64_t content_length; /* as announced by the client, plus 1; 0: not announced, or malformed when is_malformed_length */
+	uint64_t is_malformed_length, is_too_large; /* 1 or 0 */
 	struct bytes hub;        /* name: 1 to HUB_NAME_MAX of A-Z a-z 0-9 _ - */
 	struct bytes endpoint;   /* ZeroMQ endpoint of the PUB socket */
 	struct bytes reason;
 	struct bytes exclude_user; /* user id */
 	struct bytes exclude_sid;  /* Socket.IO id of the one client that does not get it */
+	struct bytes user, sid, room; /* whom CONTROL is for */
+	struct bytes entity_type;  /* decoded */
+	struct bytes entity_id;    /* data.id: a string decoded, a number as written; empty: none */
+	struct bytes key;          /* MAC_KEY_LEN bytes */
+	/* Of FORWARD; path is below the mount. allow: of ANSWER. */
+	struct bytes method, path, query, content_type, authorization, idempotency_key, allow;
 	/* The inside of the Socket.IO argument array, as it goes to the clients: `"data-change",{...}`. */
 	struct bytes body;
 	struct message_list rooms;
 	struct message_list except;
 	struct message_list hubs;  /* HEARTBEAT: "name=clients", each live hub */
+	struct message_list epochs; /* WELCOME: "<epoch>.<last seq>" (place.h), oldest first */
+	struct message_list grants; /* STANDING: "<user id>\n<room>" */
+	struct message_list blocks; /* STANDING: "<user id>\n<until_ms>" */
 };
 
 /* Appends to out; the views of message are copied. -1 when a field is past its bound or missing for its kind. */

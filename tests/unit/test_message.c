@@ -79,6 +79,26 @@ static void test_malformed(void **state)
 	ASSERT_REFUSED("RC\1\3\1\377\377\377\377\0");                                 /* a length past the end */
 }
 
+static void test_the_highest_tags_there_and_back(void **state)
+{
+	(void)state;
+	static const struct bytes grants[] = { { "42\nsync-a", 9 } };
+	struct message in = { .kind = MESSAGE_STANDING, .index = 3, .is_last = 1, .grants = { grants, 1 }, .blocks = { grants, 1 } }, out;
+	struct buffer packed = { 0 };
+	assert_int_equal(message_pack(&in, &packed, NULL), 0);
+	assert_int_equal(message_unpack(buffer_bytes(&packed), &out, NULL), 0);
+	assert_true(out.index == 3 && out.is_last == 1 && out.grants.count == 1 && out.blocks.count == 1);
+	assert_true(bytes_equal(out.blocks.items[0], grants[0]));
+	message_deinit(&out);
+	buffer_clear(&packed);
+	struct message forward = { .kind = MESSAGE_FORWARD, .counter = 1, .method = bytes_of("POST"), .deadline_ms = 9, .idempotency_key = bytes_of("k") };
+	assert_int_equal(message_pack(&forward, &packed, NULL), 0);
+	assert_int_equal(message_unpack(buffer_bytes(&packed), &out, NULL), 0);
+	assert_true(bytes_equal_text(out.method, "POST") && bytes_equal_text(out.idempotency_key, "k"));
+	message_deinit(&out);
+	buffer_deinit(&packed);
+}
+
 static void test_unknown_fields_are_skipped(void **state)
 {
 	(void)state;
@@ -118,6 +138,7 @@ int main(void)
 		cmocka_unit_test(test_event_there_and_back),
 		cmocka_unit_test(test_every_truncation_is_refused_or_whole),
 		cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_the_highest_tags_there_and_back),
 		cmocka_unit_test(test_unknown_fields_are_skipped),
 		cmocka_unit_test(test_bounds),
 	};
