@@ -16,6 +16,7 @@ enum { HTTP_HEAD_NAME_MAX = 32, HTTP_HEAD_SLOTS = 12 };
 struct http_fields {
 	struct http_request request;
 	struct bytes expect, upgrade;
+	bool wants_close; /* no request follows this one */
 };
 
 struct http_head {
