@@ -1,0 +1,77 @@
+/* line_parts.h - what the files of the line share: its state, and what each does for the others.
+ *
+ * line.c          the thread, its beginning and end
+ * line_sockets.c  PUB and ROUTER: opening, sending, receiving
+ * line_queue.c    events from other threads to PUB
+ * line_talk.c     the hubs' conversation
+ * line_repair.c   what hubs missed */
+#ifndef ROOMCAST_GATEWAY_LINE_PARTS_H
+#define ROOMCAST_GATEWAY_LINE_PARTS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include <zmq.h>
+
+#include "line.h"
+
+struct outgoing;
+
+struct line {
+	struct journal *journal;
+	struct line_settings settings;
+	void *context, *publisher, *router;
+	char endpoint[MESSAGE_NAME_MAX]; /* of publisher, as hubs reach it */
+	int wake_fd;
+	pthread_t thread;
+	atomic_size_t hub_count;
+	uint64_t instance;
+
+	pthread_mutex_t lock; /* of all below */
+	pthread_cond_t drained;
+	struct outgoing *queue; /* utlist, oldest first */
+	size_t queue_bytes;
+	bool is_stopping;
+	struct hubs hubs;       /* written by the line thread only */
+	uint64_t published_epoch, published_seq;
+	uint64_t counters[LINE_COUNTER_COUNT];
+
+	/* The line thread's own. */
+	uint64_t heartbeat_at_ms, last_heartbeat_ms;
+	bool is_changed; /* counts, since the last heartbeat */
+};
+
+void line_count(struct line *line, enum line_counter counter);
+
+/* --- line_sockets.c --- */
+
+int line_open_sockets(struct line *line, struct error *err) MUST_CHECK;
+void line_close_sockets(struct line *line);
+
+enum delivery { DELIVERED, DELIVERY_FULL, DELIVERY_GONE };
+enum delivery line_send_packed(struct line *line, const struct routing_id *to, struct bytes packed);
+enum delivery line_send(struct line *line, const struct routing_id *to, const struct message *message);
+
+/* Reads one message of ROUTER; false when there is none. It is whole when it has exactly two parts: routing id and content. */
+bool line_receive(struct line *line, struct routing_id *from, zmq_msg_t *content, bool *is_whole);
+
+/* --- line_queue.c --- */
+
+void line_wake(struct line *line);
+/* The line thread: to PUB, all that waits. */
+void line_send_queue(struct line *line);
+
+/* --- line_talk.c --- */
+
+void line_send_heartbeat(struct line *line, uint64_t now_ms);
+/* A number of messages, so that others get their turn. */
+void line_receive_all(struct line *line);
+void line_expire_hubs(struct line *line, uint64_t now_ms);
+
+/* --- line_repair.c --- */
+
+/* Sends the next chunk of what the hub asked for; the one before must have been acknowledged. */
+void line_repair_hub(struct line *line, struct hub *hub);
+
+#endif

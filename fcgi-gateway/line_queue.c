@@ -1,0 +1,114 @@
+/* line_queue.c - from other threads to PUB. */
+#include "line_parts.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <utlist.h>
+
+#include <roomcast/clock.h>
+#include <roomcast/log.h>
+
+/* To be sent on PUB. */
+struct outgoing {
+	struct outgoing *prev, *next;
+	uint64_t epoch, seq; /* 0: volatile */
+	zmq_msg_t message;
+};
+
+void line_wake(struct line *line)
+{
+	uint64_t one = 1;
+	if (write(line->wake_fd, &one, sizeof(one)) < 0)
+		return; /* already awake as can be */
+}
+
+static struct outgoing *outgoing_new(uint64_t epoch, uint64_t seq, struct bytes packed)
+{
+	struct outgoing *outgoing = malloc(sizeof(*outgoing));
+	if (!outgoing || zmq_msg_init_size(&outgoing->message, packed.len)) {
+		free(outgoing);
+		return NULL;
+	}
+	outgoing->epoch = epoch;
+	outgoing->seq = seq;
+	memcpy(zmq_msg_data(&outgoing->message), packed.data, packed.len);
+	return outgoing;
+}
+
+/* Called with the lock held. */
+static void enqueue(struct line *line, struct outgoing *outgoing)
+{
+	while (line->queue && line->queue_bytes >= line->settings.queue_bytes && !line->is_stopping)
+		pthread_cond_wait(&line->drained, &line->lock);
+	bool was_empty = !line->queue;
+	DL_APPEND(line->queue, outgoing);
+	line->queue_bytes += zmq_msg_size(&outgoing->message);
+	if (was_empty)
+		line_wake(line);
+}
+
+void line_publish(void *data, uint64_t epoch, uint64_t seq, struct bytes packed)
+{
+	static struct log_limit limit;
+	struct line *line = data;
+	struct outgoing *outgoing = outgoing_new(epoch, seq, packed);
+	if (!outgoing) { /* the next heartbeat lets the hubs ask for it */
+		log_limited(&limit, "msg=\"no memory to publish an event\" seq=%" PRIu64, seq);
+		return;
+	}
+	pthread_mutex_lock(&line->lock);
+	enqueue(line, outgoing);
+	pthread_mutex_unlock(&line->lock);
+}
+
+int line_publish_volatile(struct line *line, struct publication *publication, struct error *err)
+{
+	struct buffer packed = { 0 };
+	int result = -1;
+	publication_stamp(publication, clock_wall_ms());
+	if (publication_pack(publication, &(struct message){ 0 }, &packed, err))
+		goto out;
+	struct outgoing *outgoing = outgoing_new(0, 0, buffer_bytes(&packed));
+	if (!outgoing) {
+		error_set(err, ERROR_UNAVAILABLE, "no memory");
+		goto out;
+	}
+	pthread_mutex_lock(&line->lock);
+	line->counters[LINE_VOLATILE]++;
+	enqueue(line, outgoing);
+	pthread_mutex_unlock(&line->lock);
+	result = 0;
+out:
+	buffer_deinit(&packed);
+	return result;
+}
+
+void line_send_queue(struct line *line)
+{
+	pthread_mutex_lock(&line->lock);
+	struct outgoing *queue = line->queue, *outgoing, *next;
+	line->queue = NULL;
+	line->queue_bytes = 0;
+	pthread_cond_broadcast(&line->drained);
+	pthread_mutex_unlock(&line->lock);
+	uint64_t epoch = 0, seq = 0, events = 0;
+	DL_FOREACH_SAFE(queue, outgoing, next) {
+		if (zmq_msg_send(&outgoing->message, line->publisher, ZMQ_DONTWAIT) < 0)
+			zmq_msg_close(&outgoing->message);
+		if (outgoing->seq) {
+			epoch = outgoing->epoch;
+			seq = outgoing->seq;
+			events++;
+		}
+		free(outgoing);
+	}
+	if (!events)
+		return;
+	pthread_mutex_lock(&line->lock);
+	line->published_epoch = epoch;
+	line->published_seq = seq;
+	line->counters[LINE_PUBLISHED] += events;
+	pthread_mutex_unlock(&line->lock);
+}

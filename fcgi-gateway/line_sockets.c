@@ -1,0 +1,124 @@
+/* line_sockets.c - the line's sockets. */
+#include "line_parts.h"
+
+#include <errno.h>
+
+#include <roomcast/log.h>
+
+#include "socket_path.h"
+
+enum {
+	PUB_HIGH_WATER = 10000,        /* messages a hub; what is dropped past it is repaired */
+	ROUTER_HIGH_WATER = 1000,
+	INBOUND_MAX = 2 << 20,         /* bytes of one message from a hub */
+	PEER_HEARTBEAT_MS = 1000,      /* ZMTP's own: notices a stopped or unreachable peer */
+	PEER_TIMEOUT_MS = 3000,
+	HANDSHAKE_MS = 5000,
+	LINGER_MS = 300,               /* at the end: what was answered as published should leave */
+};
+
+struct socket_option {
+	int name, value;
+};
+
+static void *open_socket(struct line *line, int type, const char *endpoint, const struct socket_option *options, size_t option_count, struct error *err)
+{
+	/* Bound to the listener with the socket, so set before it; without it libzmq allocates whatever length a stranger names. */
+	static const int64_t inbound_max = INBOUND_MAX;
+	if (socket_path_clear_endpoint(endpoint, err))
+		return NULL;
+	void *socket = zmq_socket(line->context, type);
+	if (socket && zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &inbound_max, sizeof(inbound_max))) {
+		zmq_close(socket);
+		socket = NULL;
+	}
+	for (size_t i = 0; socket && i < option_count; i++) {
+		if (zmq_setsockopt(socket, options[i].name, &options[i].value, sizeof(options[i].value)) == 0)
+			continue;
+		zmq_close(socket);
+		socket = NULL;
+	}
+	if (socket && zmq_bind(socket, endpoint) == 0)
+		return socket;
+	error_set(err, ERROR_SYSTEM, "%s: %s", endpoint, zmq_strerror(errno));
+	if (socket)
+		zmq_close(socket);
+	return NULL;
+}
+
+int line_open_sockets(struct line *line, struct error *err)
+{
+	static const struct socket_option publisher_options[] = {
+		{ ZMQ_LINGER, LINGER_MS }, { ZMQ_SNDHWM, PUB_HIGH_WATER }, { ZMQ_HEARTBEAT_IVL, PEER_HEARTBEAT_MS },
+		{ ZMQ_HEARTBEAT_TIMEOUT, PEER_TIMEOUT_MS }, { ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS }, { ZMQ_IPV6, 1 },
+	};
+	static const struct socket_option router_options[] = {
+		{ ZMQ_LINGER, 0 }, { ZMQ_SNDHWM, ROUTER_HIGH_WATER }, { ZMQ_RCVHWM, ROUTER_HIGH_WATER }, { ZMQ_ROUTER_MANDATORY, 1 },
+		{ ZMQ_HEARTBEAT_IVL, PEER_HEARTBEAT_MS }, { ZMQ_HEARTBEAT_TIMEOUT, PEER_TIMEOUT_MS }, { ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS },
+		{ ZMQ_IPV6, 1 },
+	};
+	size_t size = sizeof(line->endpoint);
+	line->context = zmq_ctx_new();
+	if (!line->context)
+		return error_set(err, ERROR_SYSTEM, "ZeroMQ: %s", zmq_strerror(errno));
+	line->publisher = open_socket(line, ZMQ_PUB, line->settings.events_endpoint, publisher_options,
+	                              sizeof(publisher_options) / sizeof(publisher_options[0]), err);
+	if (!line->publisher)
+		return -1;
+	line->router = open_socket(line, ZMQ_ROUTER, line->settings.line_endpoint, router_options,
+	                           sizeof(router_options) / sizeof(router_options[0]), err);
+	if (!line->router)
+		return -1;
+	if (zmq_getsockopt(line->publisher, ZMQ_LAST_ENDPOINT, line->endpoint, &size))
+		return error_set(err, ERROR_SYSTEM, "ZeroMQ: %s", zmq_strerror(errno));
+	return 0;
+}
+
+void line_close_sockets(struct line *line)
+{
+	if (line->publisher)
+		zmq_close(line->publisher);
+	if (line->router)
+		zmq_close(line->router);
+	if (line->context)
+		zmq_ctx_term(line->context);
+}
+
+enum delivery line_send_packed(struct line *line, const struct routing_id *to, struct bytes packed)
+{
+	if (zmq_send(line->router, to->data, to->len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
+		return errno == EAGAIN ? DELIVERY_FULL : DELIVERY_GONE;
+	return zmq_send(line->router, packed.data, packed.len, ZMQ_DONTWAIT) < 0 ? DELIVERY_GONE : DELIVERED;
+}
+
+enum delivery line_send(struct line *line, const struct routing_id *to, const struct message *message)
+{
+	static struct log_limit limit;
+	struct buffer packed = { 0 };
+	struct error err = { 0 };
+	enum delivery delivery = DELIVERY_FULL;
+	if (message_pack(message, &packed, &err))
+		log_limited(&limit, "msg=\"message not sent\" error=\"%s\"", err.text);
+	else
+		delivery = line_send_packed(line, to, buffer_bytes(&packed));
+	buffer_deinit(&packed);
+	return delivery;
+}
+
+bool line_receive(struct line *line, struct routing_id *from, zmq_msg_t *content, bool *is_whole)
+{
+	int len = zmq_recv(line->router, from->data, sizeof(from->data), ZMQ_DONTWAIT);
+	if (len < 0)
+		return false;
+	from->len = (size_t)len;
+	size_t parts = 1;
+	int has_more = 0;
+	size_t size = sizeof(has_more);
+	zmq_getsockopt(line->router, ZMQ_RCVMORE, &has_more, &size);
+	while (has_more && zmq_msg_recv(content, line->router, ZMQ_DONTWAIT) >= 0) {
+		parts++;
+		has_more = zmq_msg_more(content);
+	}
+	*is_whole = parts == 2 && from->len <= sizeof(from->data);
+	return true;
+}

@@ -1,0 +1,205 @@
+/* line_talk.c - what hubs are told, and what they say. */
+#include "line_parts.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include <roomcast/clock.h>
+#include <roomcast/log.h>
+
+enum { INBOUND_BURST = 256 }; /* messages read before the rest gets its turn */
+
+void line_send_heartbeat(struct line *line, uint64_t now_ms)
+{
+	static struct log_limit limit;
+	char names[HUBS_MAX][HUB_NAME_MAX + 24];
+	struct bytes items[HUBS_MAX];
+	for (size_t i = 0; i < line->hubs.count; i++) {
+		int len = snprintf(names[i], sizeof(names[i]), "%s=%" PRIu64, line->hubs.items[i].name, line->hubs.items[i].clients);
+		items[i] = (struct bytes){ names[i], (size_t)len };
+	}
+	struct message message = {
+		.kind = MESSAGE_HEARTBEAT, .epoch = line->published_epoch, .last_seq = line->published_seq,
+		.time_ms = clock_wall_ms(), .clients = hubs_clients(&line->hubs), .instance = line->instance,
+		.hubs = { items, line->hubs.count },
+	};
+	struct buffer packed = { 0 };
+	struct error err = { 0 };
+	if (message_pack(&message, &packed, &err))
+		log_limited(&limit, "msg=\"no heartbeat\" error=\"%s\"", err.text);
+	else if (zmq_send(line->publisher, packed.data, packed.len, ZMQ_DONTWAIT) < 0)
+		log_limited(&limit, "msg=\"no heartbeat\" error=\"%s\"", zmq_strerror(errno));
+	buffer_deinit(&packed);
+	line->last_heartbeat_ms = now_ms;
+	line->heartbeat_at_ms = now_ms + line->settings.heartbeat_ms;
+	line->is_changed = false;
+}
+
+static enum delivery send_welcome(struct line *line, const struct routing_id *to)
+{
+	struct journal_extent extent = { 1, 0 };
+	struct error err = { 0 };
+	if (line->journal->operations->extent(line->journal, line->published_epoch, &extent, &err))
+		log_warning("msg=\"journal does not know its epoch\" error=\"%s\"", err.text);
+	struct message welcome = {
+		.kind = MESSAGE_WELCOME, .epoch = line->published_epoch, .last_seq = line->published_seq, .first_seq = extent.first,
+		.time_ms = clock_wall_ms(), .instance = line->instance, .endpoint = bytes_of(line->endpoint),
+	};
+	return line_send(line, to, &welcome);
+}
+
+static void refuse(struct line *line, const struct routing_id *to, const char *reason)
+{
+	struct message refusal = { .kind = MESSAGE_REFUSAL, .reason = bytes_of(reason) };
+	(void)line_send(line, to, &refusal);
+}
+
+static void hubs_changed(struct line *line)
+{
+	atomic_store(&line->hub_count, line->hubs.count);
+	line->is_changed = true;
+}
+
+static void on_hello(struct line *line, const struct routing_id *from, const struct message *hello, uint64_t now_ms)
+{
+	static const char *const reasons[] = {
+		[HELLO_TAKEN] = "a hub of that name is alive",
+		[HELLO_BAD_NAME] = "a hub's name has 1 to 32 letters, digits, _ or -",
+		[HELLO_FULL] = "too many hubs",
+	};
+	struct hub *hub = NULL;
+	pthread_mutex_lock(&line->lock);
+	enum hello_result result = hubs_hello(&line->hubs, hello, from, now_ms, &hub);
+	pthread_mutex_unlock(&line->lock);
+	/* A hub that was killed and started again need not wait until it counts as silent: its old connection is gone. */
+	if (result == HELLO_TAKEN && send_welcome(line, &hub->routing) == DELIVERY_GONE) {
+		pthread_mutex_lock(&line->lock);
+		hubs_remove(&line->hubs, hub);
+		result = hubs_hello(&line->hubs, hello, from, now_ms, &hub);
+		pthread_mutex_unlock(&line->lock);
+	}
+	if (result != HELLO_WELCOME) {
+		static struct log_limit limit;
+		line_count(line, LINE_REFUSED_HELLOS);
+		log_limited(&limit, "msg=\"hub refused\" hub=%.*s reason=\"%s\"", (int)hello->hub.len, hello->hub.data, reasons[result]);
+		refuse(line, from, reasons[result]);
+		return;
+	}
+	log_info("msg=\"hub is here\" hub=%s epoch=%" PRIu64 " seq=%" PRIu64, hub->name, hub->epoch, hub->seq);
+	hubs_changed(line);
+	(void)send_welcome(line, from);
+}
+
+static void on_report(struct line *line, struct hub *hub, const struct message *report, uint64_t now_ms)
+{
+	pthread_mutex_lock(&line->lock);
+	bool is_changed = hub_report(hub, report, now_ms);
+	pthread_mutex_unlock(&line->lock);
+	if (is_changed)
+		line->is_changed = true;
+	if (hub->epoch == hub->ask_epoch && hub->seq >= hub->chunk_end)
+		line_repair_hub(line, hub);
+}
+
+static void on_ask(struct line *line, struct hub *hub, const struct message *ask, uint64_t now_ms)
+{
+	(void)now_ms;
+	hub->ask_epoch = ask->epoch;
+	hub->ask_next = ask->seq;
+	hub->ask_last = ask->last_seq;
+	hub->chunk_end = 0;
+	line_repair_hub(line, hub);
+}
+
+static void on_relay(struct line *line, struct hub *hub, const struct message *relay, uint64_t now_ms)
+{
+	(void)now_ms;
+	if (!hub_relays(hub, relay)) {
+		line_count(line, LINE_RELAY_REPEATS);
+		return;
+	}
+	struct message published = *relay;
+	published.kind = MESSAGE_VOLATILE;
+	published.time_ms = clock_wall_ms();
+	published.epoch = published.seq = 0;
+	struct buffer packed = { 0 };
+	struct error err = { 0 };
+	if (message_pack(&published, &packed, &err) == 0 && zmq_send(line->publisher, packed.data, packed.len, ZMQ_DONTWAIT) >= 0)
+		line_count(line, LINE_RELAYED);
+	buffer_deinit(&packed);
+}
+
+/* What a hub may say once it is known; HELLO is apart. */
+static const struct {
+	void (*handle)(struct line *line, struct hub *hub, const struct message *message, uint64_t now_ms);
+	bool names_sender;
+} inbound[MESSAGE_KIND_END] = {
+	[MESSAGE_REPORT] = { on_report, true },
+	[MESSAGE_ASK] = { on_ask, false },
+	[MESSAGE_RELAY] = { on_relay, true },
+};
+
+static void unexpected(struct line *line, const struct routing_id *from, const struct message *message, const char *reason)
+{
+	static struct log_limit limit;
+	line_count(line, LINE_UNEXPECTED);
+	log_limited(&limit, "msg=\"message dropped\" kind=%s reason=\"%s\"", message_kind_name(message->kind), reason);
+	refuse(line, from, reason);
+}
+
+static void on_message(struct line *line, const struct routing_id *from, struct bytes packed, uint64_t now_ms)
+{
+	static struct log_limit limit;
+	struct message message;
+	struct error err = { 0 };
+	if (message_unpack(packed, &message, &err)) {
+		line_count(line, LINE_MALFORMED);
+		log_limited(&limit, "msg=\"unreadable message dropped\" bytes=%zu error=\"%s\"", packed.len, err.text);
+		return;
+	}
+	struct hub *hub = hubs_find(&line->hubs, from);
+	if (message.kind == MESSAGE_HELLO)
+		on_hello(line, from, &message, now_ms);
+	else if (!inbound[message.kind].handle)
+		unexpected(line, from, &message, "hubs do not say that");
+	else if (!hub)
+		unexpected(line, from, &message, "say hello first");
+	else if (inbound[message.kind].names_sender && hub_check(hub, &message))
+		unexpected(line, from, &message, "that is not who said hello here");
+	else
+		inbound[message.kind].handle(line, hub, &message, now_ms);
+	message_deinit(&message);
+}
+
+void line_receive_all(struct line *line)
+{
+	static struct log_limit limit;
+	struct routing_id from;
+	zmq_msg_t content;
+	bool is_whole;
+	zmq_msg_init(&content);
+	for (int i = 0; i < INBOUND_BURST && line_receive(line, &from, &content, &is_whole); i++) {
+		if (is_whole) {
+			on_message(line, &from, (struct bytes){ zmq_msg_data(&content), zmq_msg_size(&content) }, clock_monotonic_ms());
+			continue;
+		}
+		line_count(line, LINE_MALFORMED);
+		log_limited(&limit, "msg=\"message of several parts dropped\"");
+	}
+	zmq_msg_close(&content);
+}
+
+static void on_gone(const struct hub *hub)
+{
+	log_warning("msg=\"hub is silent\" hub=%s clients=%" PRIu64, hub->name, hub->clients);
+}
+
+void line_expire_hubs(struct line *line, uint64_t now_ms)
+{
+	pthread_mutex_lock(&line->lock);
+	size_t gone = hubs_expire(&line->hubs, now_ms, line->settings.silence_ms, on_gone);
+	pthread_mutex_unlock(&line->lock);
+	if (gone)
+		hubs_changed(line);
+}
