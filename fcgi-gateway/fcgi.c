@@ -116,7 +116,7 @@ static void handle(struct worker *worker, const struct record_reader *reader, st
 	};
 	struct request request = {
 		.method = param(from, "REQUEST_METHOD"), .query = param(from, "QUERY_STRING"), .content_type = param(from, "CONTENT_TYPE"),
-		.authorization = param(from, "HTTP_AUTHORIZATION"), .content_length = reader->content_length,
+		.authorization = param(from, "HTTP_AUTHORIZATION"), .idempotency_key = param(from, "HTTP_IDEMPOTENCY_KEY"), .content_length = reader->content_length,
 		.is_too_large = reader->is_too_large, .body = buffer_bytes(&reader->body),
 	};
 	if (!request_path(&address, worker->fcgi->settings.mount, &worker->address, &request.path))

@@ -16,12 +16,18 @@ static bool is_same_id(const struct routing_id *a, const struct routing_id *b)
 	return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
 }
 
-static struct hub *find_name(struct hubs *hubs, struct bytes name)
+const struct hub *hubs_find_name(const struct hubs *hubs, struct bytes name)
 {
 	for (size_t i = 0; i < hubs->count; i++)
 		if (bytes_equal_text(name, hubs->items[i].name))
 			return &hubs->items[i];
 	return NULL;
+}
+
+static struct hub *find_name(struct hubs *hubs, struct bytes name)
+{
+	const struct hub *found = hubs_find_name(hubs, name);
+	return found ? &hubs->items[found - hubs->items] : NULL;
 }
 
 struct hub *hubs_find(struct hubs *hubs, const struct routing_id *from)

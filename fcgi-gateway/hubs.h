@@ -47,6 +47,8 @@ enum hello_result hubs_hello(struct hubs *hubs, const struct message *hello, con
 /* The hub that speaks from there; NULL when it is not known. */
 struct hub *hubs_find(struct hubs *hubs, const struct routing_id *from);
 
+const struct hub *hubs_find_name(const struct hubs *hubs, struct bytes name);
+
 /* 0 when name and instance of the message are this hub's. */
 int hub_check(const struct hub *hub, const struct message *message) MUST_CHECK;
 

@@ -10,7 +10,11 @@
 #include <roomcast/clock.h>
 #include <roomcast/log.h>
 
-enum { COUNTS_HEARTBEAT_MS = 100 }; /* at most one a so many ms for changed counts */
+/* At most one heartbeat a so many ms... */
+enum {
+	COUNTS_HEARTBEAT_MS = 100,  /* for changed counts, and again while publishers wait for reports */
+	CONFIRM_HEARTBEAT_MS = 5,   /* for a publisher that begins to wait */
+};
 
 static const char *const counter_names[LINE_COUNTER_COUNT] = {
 	[LINE_PUBLISHED] = "published",
@@ -46,34 +50,103 @@ void line_figures(struct line *line, struct line_figures *out)
 	pthread_mutex_lock(&line->lock);
 	out->hubs = line->hubs;
 	out->now_ms = clock_monotonic_ms();
-	out->epoch = line->published_epoch;
-	out->published_seq = line->published_seq;
+	out->epoch = line->published.epoch;
+	out->published_seq = line->published.seq;
 	memcpy(out->counters, line->counters, sizeof(out->counters));
 	pthread_mutex_unlock(&line->lock);
+}
+
+/* Called with the lock held. */
+static void set_active(struct line *line, bool is_active)
+{
+	line->is_active = is_active;
+	line->activations++;
+	pthread_cond_broadcast(&line->reported);
+	pthread_cond_broadcast(&line->drained);
+	line_wake(line);
+}
+
+void line_activate(struct line *line, uint64_t epoch)
+{
+	pthread_mutex_lock(&line->lock);
+	line->published = place_larger(line->published, (struct place){ epoch, 0 });
+	set_active(line, true);
+	pthread_mutex_unlock(&line->lock);
+}
+
+void line_deactivate(struct line *line)
+{
+	pthread_mutex_lock(&line->lock);
+	set_active(line, false);
+	pthread_mutex_unlock(&line->lock);
+}
+
+bool line_is_active(struct line *line)
+{
+	pthread_mutex_lock(&line->lock);
+	bool is_active = line->is_active;
+	pthread_mutex_unlock(&line->lock);
+	return is_active;
+}
+
+/* Tells hubs of a change soon, whichever way it goes. */
+static void follow_activations(struct line *line, bool is_active, unsigned activations)
+{
+	if (activations == line->seen_activations)
+		return;
+	line->seen_activations = activations;
+	line->heartbeat_at_ms = 0;
+	if (!is_active)
+		line_dismiss_hubs(line);
+}
+
+/* When the next heartbeat is due. */
+static uint64_t next_heartbeat(struct line *line)
+{
+	pthread_mutex_lock(&line->lock);
+	bool is_active = line->is_active, wants_report = line->wants_report, is_confirming = line->confirming;
+	pthread_mutex_unlock(&line->lock);
+	uint64_t at_ms = line->heartbeat_at_ms, last_ms = line->last_heartbeat_ms;
+	if (!is_active)
+		return UINT64_MAX;
+	if ((line->is_changed || is_confirming) && at_ms > last_ms + COUNTS_HEARTBEAT_MS)
+		at_ms = last_ms + COUNTS_HEARTBEAT_MS;
+	if (wants_report && at_ms > last_ms + CONFIRM_HEARTBEAT_MS)
+		at_ms = last_ms + CONFIRM_HEARTBEAT_MS;
+	return at_ms;
+}
+
+/* Until something happens or the next heartbeat is due. */
+static void wait_for_work(struct line *line)
+{
+	zmq_pollitem_t items[] = {
+		{ .socket = line->router, .events = ZMQ_POLLIN },
+		{ .fd = line->wake_fd, .events = ZMQ_POLLIN },
+	};
+	uint64_t now_ms = clock_monotonic_ms(), until_ms = next_heartbeat(line), times;
+	uint64_t patience_ms = until_ms > now_ms ? until_ms - now_ms : 0;
+	if (patience_ms > line->settings.heartbeat_ms)
+		patience_ms = line->settings.heartbeat_ms;
+	zmq_poll(items, 2, (long)patience_ms);
+	if (items[1].revents && read(line->wake_fd, &times, sizeof(times)) < 0 && errno != EAGAIN)
+		log_error("msg=\"line cannot be woken\" error=\"%s\"", strerror(errno));
 }
 
 static void *run(void *data)
 {
 	struct line *line = data;
-	zmq_pollitem_t items[] = {
-		{ .socket = line->router, .events = ZMQ_POLLIN },
-		{ .fd = line->wake_fd, .events = ZMQ_POLLIN },
-	};
 	for (bool is_stopping = false; !is_stopping;) {
 		uint64_t now_ms = clock_monotonic_ms();
-		if (now_ms >= line->heartbeat_at_ms || (line->is_changed && now_ms >= line->last_heartbeat_ms + COUNTS_HEARTBEAT_MS))
+		if (now_ms >= next_heartbeat(line))
 			line_send_heartbeat(line, now_ms);
-		uint64_t until_ms = line->is_changed ? line->last_heartbeat_ms + COUNTS_HEARTBEAT_MS : line->heartbeat_at_ms;
-		zmq_poll(items, 2, until_ms > now_ms ? (long)(until_ms - now_ms) : 0);
-		if (items[1].revents) {
-			uint64_t times;
-			if (read(line->wake_fd, &times, sizeof(times)) < 0 && errno != EAGAIN)
-				log_error("msg=\"line cannot be woken\" error=\"%s\"", strerror(errno));
-		}
+		wait_for_work(line);
 		pthread_mutex_lock(&line->lock);
 		is_stopping = line->is_stopping;
+		bool is_active = line->is_active;
+		unsigned activations = line->activations;
 		pthread_mutex_unlock(&line->lock);
 		line_send_queue(line);
+		follow_activations(line, is_active, activations);
 		line_receive_all(line);
 		line_expire_hubs(line, clock_monotonic_ms());
 	}
@@ -87,6 +160,7 @@ static void line_release(struct line *line)
 	if (line->wake_fd >= 0)
 		close(line->wake_fd);
 	pthread_cond_destroy(&line->drained);
+	pthread_cond_destroy(&line->reported);
 	pthread_mutex_destroy(&line->lock);
 	free(line);
 }
@@ -100,10 +174,9 @@ struct line *line_new(struct journal *journal, const struct line_settings *setti
 	}
 	line->journal = journal;
 	line->settings = *settings;
-	line->published_epoch = journal->epoch;
-	line->published_seq = journal->last_seq;
 	pthread_mutex_init(&line->lock, NULL);
 	pthread_cond_init(&line->drained, NULL);
+	line_init_confirmations(line);
 	line->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (line->wake_fd < 0 || getrandom(&line->instance, sizeof(line->instance), 0) != (ssize_t)sizeof(line->instance)) {
 		error_set(err, ERROR_SYSTEM, "line: %s", strerror(errno));
@@ -128,6 +201,7 @@ void line_free(struct line *line)
 	pthread_mutex_lock(&line->lock);
 	line->is_stopping = true;
 	pthread_cond_broadcast(&line->drained);
+	pthread_cond_broadcast(&line->reported);
 	pthread_mutex_unlock(&line->lock);
 	line_wake(line);
 	pthread_join(line->thread, NULL);

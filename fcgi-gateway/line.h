@@ -1,10 +1,14 @@
 /* line.h - the thread that talks to the hubs: it owns PUB and ROUTER, and nothing that the disk does holds it up.
  *
- * What it says and hears is include/roomcast/message.h. A heartbeat never names an event that was not published before it. */
+ * What it says and hears is include/roomcast/message.h. A heartbeat never names an event that was not published before it.
+ * It begins as a standby, which sends no heartbeats and refuses hubs; whoever opens the journal's writer activates it. */
 #ifndef ROOMCAST_GATEWAY_LINE_H
 #define ROOMCAST_GATEWAY_LINE_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include <roomcast/place.h>
 
 #include "publication.h"
 #include "hubs.h"
@@ -43,13 +47,31 @@ struct line_figures {
 	uint64_t counters[LINE_COUNTER_COUNT];
 };
 
+/* Who acknowledged a place, of the hubs that were alive when it was asked. */
+struct line_confirmation {
+	size_t hubs, confirmed;
+	struct {
+		char name[HUB_NAME_MAX + 1];
+		bool has_confirmed;
+	} items[HUBS_MAX];
+};
+
 /* Binds and starts the thread. The journal must outlive it; endpoints are only read here. */
 struct line *line_new(struct journal *journal, const struct line_settings *settings, struct error *err);
+
+/* The sequencer's thread: from now on this process decides order, in that epoch. Again for a later epoch, without line_deactivate too. */
+void line_activate(struct line *line, uint64_t epoch);
+/* The writer is lost: hubs are told to look elsewhere. */
+void line_deactivate(struct line *line);
+bool line_is_active(struct line *line); /* any thread */
 
 /* A sequencer_sink's publish: data is the line. */
 void line_publish(void *data, uint64_t epoch, uint64_t seq, struct bytes packed);
 /* Once, to whoever is there; kept nowhere. */
 int line_publish_volatile(struct line *line, struct publication *publication, struct error *err) MUST_CHECK;
+
+/* Any thread: waits until every live hub has acknowledged the place, at most timeout_ms. */
+void line_confirm(struct line *line, struct place place, uint64_t timeout_ms, struct line_confirmation *out);
 
 size_t line_hub_count(const struct line *line); /* any thread, at once */
 void line_figures(struct line *line, struct line_figures *out);

@@ -4,7 +4,8 @@
  * line_sockets.c  PUB and ROUTER: opening, sending, receiving
  * line_queue.c    events from other threads to PUB
  * line_talk.c     the hubs' conversation
- * line_repair.c   what hubs missed */
+ * line_repair.c   what hubs missed
+ * line_confirm.c  publishers that wait for acknowledgements */
 #ifndef ROOMCAST_GATEWAY_LINE_PARTS_H
 #define ROOMCAST_GATEWAY_LINE_PARTS_H
 
@@ -33,13 +34,19 @@ struct line {
 	struct outgoing *queue; /* utlist, oldest first */
 	size_t queue_bytes;
 	bool is_stopping;
+	bool is_active;
+	unsigned activations;   /* how often is_active or the epoch changed */
 	struct hubs hubs;       /* written by the line thread only */
-	uint64_t published_epoch, published_seq;
+	struct place published; /* on PUB; epoch 0: never active */
+	pthread_cond_t reported; /* somebody's acknowledgement, or its end */
+	size_t confirming;      /* threads that wait for reports */
+	bool wants_report;      /* one began to wait since the last heartbeat */
 	uint64_t counters[LINE_COUNTER_COUNT];
 
 	/* The line thread's own. */
 	uint64_t heartbeat_at_ms, last_heartbeat_ms;
 	bool is_changed; /* counts, since the last heartbeat */
+	unsigned seen_activations;
 };
 
 void line_count(struct line *line, enum line_counter counter);
@@ -68,6 +75,12 @@ void line_send_heartbeat(struct line *line, uint64_t now_ms);
 /* A number of messages, so that others get their turn. */
 void line_receive_all(struct line *line);
 void line_expire_hubs(struct line *line, uint64_t now_ms);
+/* The end of being active: every hub is told to go. */
+void line_dismiss_hubs(struct line *line);
+
+/* --- line_confirm.c --- */
+
+void line_init_confirmations(struct line *line);
 
 /* --- line_repair.c --- */
 

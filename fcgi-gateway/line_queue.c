@@ -13,7 +13,7 @@
 /* To be sent on PUB. */
 struct outgoing {
 	struct outgoing *prev, *next;
-	uint64_t epoch, seq; /* 0: volatile */
+	struct place place; /* zero: volatile */
 	zmq_msg_t message;
 };
 
@@ -24,15 +24,14 @@ void line_wake(struct line *line)
 		return; /* already awake as can be */
 }
 
-static struct outgoing *outgoing_new(uint64_t epoch, uint64_t seq, struct bytes packed)
+static struct outgoing *outgoing_new(struct place place, struct bytes packed)
 {
 	struct outgoing *outgoing = malloc(sizeof(*outgoing));
 	if (!outgoing || zmq_msg_init_size(&outgoing->message, packed.len)) {
 		free(outgoing);
 		return NULL;
 	}
-	outgoing->epoch = epoch;
-	outgoing->seq = seq;
+	outgoing->place = place;
 	memcpy(zmq_msg_data(&outgoing->message), packed.data, packed.len);
 	return outgoing;
 }
@@ -53,7 +52,7 @@ void line_publish(void *data, uint64_t epoch, uint64_t seq, struct bytes packed)
 {
 	static struct log_limit limit;
 	struct line *line = data;
-	struct outgoing *outgoing = outgoing_new(epoch, seq, packed);
+	struct outgoing *outgoing = outgoing_new((struct place){ epoch, seq }, packed);
 	if (!outgoing) { /* the next heartbeat lets the hubs ask for it */
 		log_limited(&limit, "msg=\"no memory to publish an event\" seq=%" PRIu64, seq);
 		return;
@@ -70,7 +69,7 @@ int line_publish_volatile(struct line *line, struct publication *publication, st
 	publication_stamp(publication, clock_wall_ms());
 	if (publication_pack(publication, &(struct message){ 0 }, &packed, err))
 		goto out;
-	struct outgoing *outgoing = outgoing_new(0, 0, buffer_bytes(&packed));
+	struct outgoing *outgoing = outgoing_new((struct place){ 0 }, buffer_bytes(&packed));
 	if (!outgoing) {
 		error_set(err, ERROR_UNAVAILABLE, "no memory");
 		goto out;
@@ -93,13 +92,13 @@ void line_send_queue(struct line *line)
 	line->queue_bytes = 0;
 	pthread_cond_broadcast(&line->drained);
 	pthread_mutex_unlock(&line->lock);
-	uint64_t epoch = 0, seq = 0, events = 0;
+	struct place last = { 0 };
+	uint64_t events = 0;
 	DL_FOREACH_SAFE(queue, outgoing, next) {
 		if (zmq_msg_send(&outgoing->message, line->publisher, ZMQ_DONTWAIT) < 0)
 			zmq_msg_close(&outgoing->message);
-		if (outgoing->seq) {
-			epoch = outgoing->epoch;
-			seq = outgoing->seq;
+		if (outgoing->place.seq) {
+			last = outgoing->place;
 			events++;
 		}
 		free(outgoing);
@@ -107,8 +106,7 @@ void line_send_queue(struct line *line)
 	if (!events)
 		return;
 	pthread_mutex_lock(&line->lock);
-	line->published_epoch = epoch;
-	line->published_seq = seq;
+	line->published = place_larger(line->published, last);
 	line->counters[LINE_PUBLISHED] += events;
 	pthread_mutex_unlock(&line->lock);
 }

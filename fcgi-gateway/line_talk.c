@@ -10,6 +10,8 @@
 
 enum { INBOUND_BURST = 256 }; /* messages read before the rest gets its turn */
 
+static const char standby[] = "this gateway is a standby";
+
 void line_send_heartbeat(struct line *line, uint64_t now_ms)
 {
 	static struct log_limit limit;
@@ -19,8 +21,13 @@ void line_send_heartbeat(struct line *line, uint64_t now_ms)
 		int len = snprintf(names[i], sizeof(names[i]), "%s=%" PRIu64, line->hubs.items[i].name, line->hubs.items[i].clients);
 		items[i] = (struct bytes){ names[i], (size_t)len };
 	}
+	pthread_mutex_lock(&line->lock);
+	struct place published = line->published;
+	bool wants_report = line->confirming;
+	line->wants_report = false;
+	pthread_mutex_unlock(&line->lock);
 	struct message message = {
-		.kind = MESSAGE_HEARTBEAT, .epoch = line->published_epoch, .last_seq = line->published_seq,
+		.kind = MESSAGE_HEARTBEAT, .epoch = published.epoch, .last_seq = published.seq, .wants_report = wants_report,
 		.time_ms = clock_wall_ms(), .clients = hubs_clients(&line->hubs), .instance = line->instance,
 		.hubs = { items, line->hubs.count },
 	};
@@ -40,10 +47,10 @@ static enum delivery send_welcome(struct line *line, const struct routing_id *to
 {
 	struct journal_extent extent = { 1, 0 };
 	struct error err = { 0 };
-	if (line->journal->operations->extent(line->journal, line->published_epoch, &extent, &err))
+	if (line->journal->operations->extent(line->journal, line->published.epoch, &extent, &err))
 		log_warning("msg=\"journal does not know its epoch\" error=\"%s\"", err.text);
 	struct message welcome = {
-		.kind = MESSAGE_WELCOME, .epoch = line->published_epoch, .last_seq = line->published_seq, .first_seq = extent.first,
+		.kind = MESSAGE_WELCOME, .epoch = line->published.epoch, .last_seq = line->published.seq, .first_seq = extent.first,
 		.time_ms = clock_wall_ms(), .instance = line->instance, .endpoint = bytes_of(line->endpoint),
 	};
 	return line_send(line, to, &welcome);
@@ -69,6 +76,10 @@ static void on_hello(struct line *line, const struct routing_id *from, const str
 		[HELLO_FULL] = "too many hubs",
 	};
 	struct hub *hub = NULL;
+	if (!line_is_active(line)) {
+		refuse(line, from, standby);
+		return;
+	}
 	pthread_mutex_lock(&line->lock);
 	enum hello_result result = hubs_hello(&line->hubs, hello, from, now_ms, &hub);
 	pthread_mutex_unlock(&line->lock);
@@ -95,6 +106,8 @@ static void on_report(struct line *line, struct hub *hub, const struct message *
 {
 	pthread_mutex_lock(&line->lock);
 	bool is_changed = hub_report(hub, report, now_ms);
+	if (line->confirming)
+		pthread_cond_broadcast(&line->reported);
 	pthread_mutex_unlock(&line->lock);
 	if (is_changed)
 		line->is_changed = true;
@@ -164,7 +177,7 @@ static void on_message(struct line *line, const struct routing_id *from, struct 
 	else if (!inbound[message.kind].handle)
 		unexpected(line, from, &message, "hubs do not say that");
 	else if (!hub)
-		unexpected(line, from, &message, "say hello first");
+		unexpected(line, from, &message, line_is_active(line) ? "say hello first" : standby);
 	else if (inbound[message.kind].names_sender && hub_check(hub, &message))
 		unexpected(line, from, &message, "that is not who said hello here");
 	else
@@ -188,6 +201,16 @@ void line_receive_all(struct line *line)
 		log_limited(&limit, "msg=\"message of several parts dropped\"");
 	}
 	zmq_msg_close(&content);
+}
+
+void line_dismiss_hubs(struct line *line)
+{
+	for (size_t i = 0; i < line->hubs.count; i++)
+		refuse(line, &line->hubs.items[i].routing, standby);
+	pthread_mutex_lock(&line->lock);
+	line->hubs.count = 0;
+	pthread_mutex_unlock(&line->lock);
+	hubs_changed(line);
 }
 
 static void on_gone(const struct hub *hub)

@@ -65,6 +65,7 @@ static int open_publishing(struct process *process, const struct gateway_config 
 	gateway->line = line_new(gateway->journal, &line, err);
 	if (!gateway->line)
 		return -1;
+	line_activate(gateway->line, gateway->journal->epoch);
 	gateway->sequencer = sequencer_new(gateway->journal, &sequencer, (struct sequencer_sink){ line_publish, gateway->line }, err);
 	return gateway->sequencer ? 0 : -1;
 }

@@ -18,9 +18,11 @@ struct request {
 	struct bytes query;         /* without `?` */
 	struct bytes content_type;
 	struct bytes authorization;
+	struct bytes idempotency_key;
 	struct bytes body;          /* what came; empty when is_too_large */
 	int64_t content_length;     /* what the client announced, or LENGTH_ABSENT, LENGTH_MALFORMED */
 	bool is_too_large;          /* announced, or turned out to be, past the bound: not read to its end */
+	bool is_forwarded;          /* a front end sent it here: it is never sent on again */
 };
 
 /* What a web server may say about the address. Any may be empty. */

@@ -6,7 +6,7 @@
 
 enum field_type { FIELD_NUMBER, FIELD_BYTES, FIELD_LIST };
 
-enum { HEADER_LEN = 4, FIELD_HEADER_LEN = 5, NUMBER_LEN = 8 };
+enum { HEADER_LEN = 4, FIELD_HEADER_LEN = 5, NUMBER_LEN = 8, PAIR_MAX = 2 * MESSAGE_NAME_MAX + 1 };
 
 #define FIELD(name) (UINT64_C(1) << TAG_##name)
 
@@ -82,8 +82,8 @@ static const struct field {
 	[TAG_IDEMPOTENCY_KEY] = { "idempotency_key", FIELD_BYTES, offsetof(struct message, idempotency_key), MESSAGE_HEADER_MAX },
 	[TAG_ALLOW] = { "allow", FIELD_BYTES, offsetof(struct message, allow), MESSAGE_HEADER_MAX },
 	[TAG_EPOCHS] = { "epochs", FIELD_LIST, offsetof(struct message, epochs), MESSAGE_NAME_MAX },
-	[TAG_GRANTS] = { "grants", FIELD_LIST, offsetof(struct message, grants), MESSAGE_NAME_MAX },
-	[TAG_BLOCKS] = { "blocks", FIELD_LIST, offsetof(struct message, blocks), MESSAGE_NAME_MAX },
+	[TAG_GRANTS] = { "grants", FIELD_LIST, offsetof(struct message, grants), PAIR_MAX },
+	[TAG_BLOCKS] = { "blocks", FIELD_LIST, offsetof(struct message, blocks), PAIR_MAX },
 };
 
 /* A required number may be 0 only where 0 is a value: those are not listed (last_seq, clients, ...). */

@@ -22,7 +22,8 @@
  *   WELCOME    L   gateway -> hub: events endpoint, epoch and last seq, the epochs that the journal knows, oldest first, each with its last
  *                  seq; start_epoch and start_seq: the place after which the history window begins; the key of MACs
  *   STANDING   L   gateway -> hub, after each WELCOME: every grant and active block, in chunks: index 0 starts anew,
- *                  is_last = 1 ends
+ *                  is_last = 1 ends. (epoch, seq): everything up to there is in it, and perhaps something later; what a hub did
+ *                  after that place while the chunks were under way it must do again, over them
  *   REFUSAL    L   gateway -> hub: a hub of that name is alive (reason), or say hello first
  *   REPORT     L   hub -> gateway: every second and on change: position (a cumulative acknowledgement), clients, rooms
  *   ASK        L   hub -> gateway: events from seq to last_seq of epoch
