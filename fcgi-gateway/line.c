@@ -157,6 +157,8 @@ static void *run(void *data)
 static void line_release(struct line *line)
 {
 	line_close_sockets(line);
+	if (line->reader)
+		line->reader->operations->close(line->reader);
 	if (line->wake_fd >= 0)
 		close(line->wake_fd);
 	pthread_cond_destroy(&line->drained);
@@ -172,7 +174,6 @@ struct line *line_new(struct journal *journal, const struct line_settings *setti
 		error_set(err, ERROR_SYSTEM, "no memory for the line");
 		return NULL;
 	}
-	line->journal = journal;
 	line->settings = *settings;
 	pthread_mutex_init(&line->lock, NULL);
 	pthread_cond_init(&line->drained, NULL);
@@ -183,7 +184,7 @@ struct line *line_new(struct journal *journal, const struct line_settings *setti
 		goto fail;
 	}
 	line->instance |= 1; /* 0 is no instance */
-	if (line_open_sockets(line, err))
+	if (journal->operations->open_reader(journal, &line->reader, err) || line_open_sockets(line, err))
 		goto fail;
 	int failure = pthread_create(&line->thread, NULL, run, line);
 	if (failure == 0)

@@ -20,7 +20,7 @@
 struct outgoing;
 
 struct line {
-	struct journal *journal;
+	struct journal_reader *reader; /* the line thread's */
 	struct line_settings settings;
 	void *context, *publisher, *router;
 	char endpoint[MESSAGE_NAME_MAX]; /* of publisher, as hubs reach it */

@@ -10,6 +10,8 @@
 #include <roomcast/clock.h>
 #include <roomcast/log.h>
 
+#include "journal_record.h"
+
 /* To be sent on PUB. */
 struct outgoing {
 	struct outgoing *prev, *next;
@@ -65,9 +67,11 @@ void line_publish(void *data, uint64_t epoch, uint64_t seq, struct bytes packed)
 int line_publish_volatile(struct line *line, struct publication *publication, struct error *err)
 {
 	struct buffer packed = { 0 };
+	struct journal_record record;
 	int result = -1;
 	publication_stamp(publication, clock_wall_ms());
-	if (publication_pack(publication, &(struct message){ 0 }, &packed, err))
+	publication_record(publication, (struct place){ 0 }, &record);
+	if (journal_record_pack(&record, &packed, err))
 		goto out;
 	struct outgoing *outgoing = outgoing_new((struct place){ 0 }, buffer_bytes(&packed));
 	if (!outgoing) {

@@ -45,12 +45,13 @@ void line_send_heartbeat(struct line *line, uint64_t now_ms)
 
 static enum delivery send_welcome(struct line *line, const struct routing_id *to)
 {
-	struct journal_extent extent = { 1, 0 };
+	struct journal_extent extent = { 0 };
 	struct error err = { 0 };
-	if (line->journal->operations->extent(line->journal, line->published.epoch, &extent, &err))
-		log_warning("msg=\"journal does not know its epoch\" error=\"%s\"", err.text);
+	if (line->reader->operations->extent(line->reader, &extent, &err))
+		log_warning("msg=\"journal does not tell what it has\" error=\"%s\"", err.text);
 	struct message welcome = {
-		.kind = MESSAGE_WELCOME, .epoch = line->published.epoch, .last_seq = line->published.seq, .first_seq = extent.first,
+		.kind = MESSAGE_WELCOME, .epoch = line->published.epoch, .last_seq = line->published.seq,
+		.first_seq = extent.first.epoch == line->published.epoch ? extent.first.seq : 1,
 		.time_ms = clock_wall_ms(), .instance = line->instance, .endpoint = bytes_of(line->endpoint),
 	};
 	return line_send(line, to, &welcome);

@@ -13,7 +13,6 @@
 #include "gateway.h"
 #include "intake.h"
 #include "listener.h"
-#include "state_dir.h"
 
 enum {
 	HEARTBEAT_MS = 500, SILENCE_MS = 3000,
@@ -26,7 +25,6 @@ enum {
 /* In the order in which they begin; they end in reverse. */
 struct process {
 	struct listener listener;
-	struct state_dir state_dir;
 	struct authorizer authorizer;
 	struct gateway gateway;
 	struct intake *intake;
@@ -38,20 +36,22 @@ static void handle(void *data, const struct request *request, struct response *r
 	gateway_handle(data, request, response);
 }
 
-static int open_journal(struct process *process, const struct gateway_config *config, struct error *err)
+static int open_journal(struct process *process, const struct gateway_config *config, struct journal_writer **writer, struct error *err)
 {
-	struct journal_bound keep = { (size_t)config->repair_events, (size_t)config->repair_bytes };
-	uint64_t epoch;
-	if (state_dir_open(config->state_dir, &process->state_dir, err)
-	    || state_dir_next_epoch(&process->state_dir, clock_wall_ms() / 1000, &epoch, err))
-		return -1;
-	process->gateway.journal = journal_memory_open(epoch, keep, err);
-	return process->gateway.journal ? 0 : -1;
+	struct journal_settings settings = {
+		.retention = { .bytes = (uint64_t)config->repair_bytes, .events = (uint64_t)config->repair_events },
+		.state_dir = config->state_dir,
+	};
+	struct journal *journal = process->gateway.journal = journal_new("off", &settings, err);
+	return journal ? journal->operations->open_writer(journal, clock_wall_ms() / 1000, config->line, writer, err) : -1;
 }
 
 static int open_publishing(struct process *process, const struct gateway_config *config, struct error *err)
 {
 	struct gateway *gateway = &process->gateway;
+	struct journal_writer *writer;
+	if (open_journal(process, config, &writer, err))
+		return -1;
 	struct line_settings line = {
 		.events_endpoint = config->events, .line_endpoint = config->line, .heartbeat_ms = HEARTBEAT_MS, .silence_ms = SILENCE_MS,
 		.queue_bytes = LINE_QUEUE_BYTES, .chunk = { CHUNK_EVENTS, CHUNK_BYTES },
@@ -60,13 +60,13 @@ static int open_publishing(struct process *process, const struct gateway_config 
 		.queue_events = QUEUE_EVENTS, .queue_bytes = QUEUE_BYTES, .group_events = GROUP_EVENTS,
 		.timeout_ms = (uint64_t)config->publish_timeout, .wall_ms = clock_wall_ms,
 	};
-	if (open_journal(process, config, err))
-		return -1;
 	gateway->line = line_new(gateway->journal, &line, err);
-	if (!gateway->line)
+	if (!gateway->line) {
+		writer->operations->close(writer);
 		return -1;
-	line_activate(gateway->line, gateway->journal->epoch);
-	gateway->sequencer = sequencer_new(gateway->journal, &sequencer, (struct sequencer_sink){ line_publish, gateway->line }, err);
+	}
+	line_activate(gateway->line, writer->last.epoch);
+	gateway->sequencer = sequencer_new(writer, &sequencer, (struct sequencer_sink){ line_publish, gateway->line }, err);
 	return gateway->sequencer ? 0 : -1;
 }
 
@@ -109,7 +109,6 @@ static void end(struct process *process)
 	sequencer_free(process->gateway.sequencer);
 	line_free(process->gateway.line);
 	journal_close(process->gateway.journal);
-	state_dir_close(&process->state_dir);
 	listener_close(&process->listener);
 	counters_deinit(&process->gateway.counters);
 }
@@ -127,7 +126,7 @@ static void hold_signals(sigset_t *signals)
 static int run(const struct gateway_config *config)
 {
 	struct process process = {
-		.listener.fd = -1, .state_dir = { -1, -1 },
+		.listener.fd = -1,
 		.gateway = { .max_body = (size_t)config->max_body, .started_ms = clock_monotonic_ms() },
 	};
 	struct error err = { 0 };
@@ -141,8 +140,10 @@ static int run(const struct gateway_config *config)
 	if (result) {
 		log_error("msg=\"cannot start\" error=\"%s\"", err.text);
 	} else {
+		struct sequencer_figures sequencer;
+		sequencer_figures(process.gateway.sequencer, &sequencer);
 		log_info("msg=started listen=%s mount=%s epoch=%llu events=%s line=%s", config->listen[0] ? config->listen : "inherited", config->mount,
-		         (unsigned long long)process.gateway.journal->epoch, config->events, config->line);
+		         (unsigned long long)sequencer.epoch, config->events, config->line);
 		notify_ready();
 		while (sigwait(&signals, &number))
 			continue;

@@ -1,4 +1,4 @@
-/* publication.c - a publication as it is packed for the hubs. */
+/* publication.c - a publication as it is journaled. */
 #include "publication.h"
 
 #include <stdlib.h>
@@ -27,16 +27,19 @@ void publication_stamp(struct publication *publication, uint64_t wall_ms)
 	memcpy(publication->body.data + publication->stamp_at, stamp, TIMESTAMP_SIZE - 1);
 }
 
-int publication_pack(const struct publication *publication, const struct message *frame, struct buffer *out, struct error *err)
+void publication_record(const struct publication *publication, struct place place, struct journal_record *out)
 {
-	struct message message = *frame;
-	message.kind = publication->is_volatile ? MESSAGE_VOLATILE : MESSAGE_EVENT;
-	message.droppable = publication->is_volatile;
-	message.time_ms = publication->time_ms;
-	message.audience = publication->audience;
-	message.exclude_user = bytes_of(publication->exclude_user);
-	message.rooms = (struct message_list){ publication->rooms.items, publication->rooms.count };
-	message.except = (struct message_list){ publication->except.items, publication->except.count };
-	message.body = buffer_bytes(&publication->body);
-	return message_pack(&message, out, err);
+	*out = (struct journal_record){ .version = VERSION_NONE };
+	out->message = (struct message){
+		.kind = publication->is_volatile ? MESSAGE_VOLATILE : MESSAGE_EVENT,
+		.epoch = place.epoch,
+		.seq = place.seq,
+		.droppable = publication->is_volatile,
+		.time_ms = publication->time_ms,
+		.audience = publication->audience,
+		.exclude_user = bytes_of(publication->exclude_user),
+		.rooms = { publication->rooms.items, publication->rooms.count },
+		.except = { publication->except.items, publication->except.count },
+		.body = buffer_bytes(&publication->body),
+	};
 }

@@ -13,6 +13,7 @@
 #include <roomcast/message.h>
 #include <roomcast/token.h>
 
+#include "journal.h"
 #include "response.h"
 
 enum {
@@ -47,8 +48,8 @@ struct publication {
 void publication_deinit(struct publication *publication);
 /* Sets the time and writes it into the body. */
 void publication_stamp(struct publication *publication, uint64_t wall_ms);
-/* Appends the message to out: an EVENT with epoch and seq of `frame`, or a droppable VOLATILE. */
-int publication_pack(const struct publication *publication, const struct message *frame, struct buffer *out, struct error *err) MUST_CHECK;
+/* What is journaled of it at that place, or, for a volatile one, its message alone. Views into publication. */
+void publication_record(const struct publication *publication, struct place place, struct journal_record *out);
 
 /* Reads body, which json_check must have accepted, into an all zero publication. -1: response says what was
  * wrong and where; the publication must still be deinited. */

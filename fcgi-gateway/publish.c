@@ -85,10 +85,12 @@ int publish_check_body(const struct request *request, size_t max_body, struct re
 
 static void answer_stored(struct gateway *gateway, uint64_t seq, struct response *response)
 {
+	struct sequencer_figures sequencer;
+	sequencer_figures(gateway->sequencer, &sequencer);
 	size_t hubs = line_hub_count(gateway->line);
 	response->status = hubs ? 200 : 202;
 	buffer_add_format(&response->body, "{\"success\":true,\"id\":\"%" PRIu64 ".%" PRIu64 "\",\"hubs\":%zu%s}",
-	                  gateway->journal->epoch, seq, hubs, hubs ? "" : ",\"queued\":true");
+	                  sequencer.epoch, seq, hubs, hubs ? "" : ",\"queued\":true");
 }
 
 static void publish_journaled(struct gateway *gateway, struct publication *publication, struct response *response)

@@ -11,6 +11,8 @@
 #include <roomcast/clock.h>
 #include <roomcast/log.h>
 
+#include "journal_record.h"
+
 /* Owned by the queue, then by the group, then by whoever waits; by the sequencer when the waiter has gone. */
 struct ticket {
 	struct ticket *prev, *next;
@@ -25,7 +27,8 @@ struct ticket {
 };
 
 struct sequencer {
-	struct journal *journal;
+	struct journal_writer *writer;
+	uint64_t epoch;
 	struct sequencer_settings settings;
 	struct sequencer_sink sink;
 	pthread_t thread;
@@ -62,29 +65,41 @@ static struct ticket *take_group(struct sequencer *sequencer)
 
 static int append(struct sequencer *sequencer, struct ticket *ticket, uint64_t seq)
 {
-	struct journal *journal = sequencer->journal;
-	struct message frame = { .epoch = journal->epoch, .seq = seq };
+	struct journal_writer *writer = sequencer->writer;
+	struct journal_record record;
 	publication_stamp(&ticket->publication, sequencer->settings.wall_ms());
-	if (publication_pack(&ticket->publication, &frame, &ticket->packed, &ticket->err))
-		return -1;
-	if (journal->operations->append(journal, seq, &ticket->publication, buffer_bytes(&ticket->packed), &ticket->err))
+	publication_record(&ticket->publication, (struct place){ writer->last.epoch, seq }, &record);
+	if (journal_record_pack(&record, &ticket->packed, &ticket->err) || writer->operations->append(writer, &record, &ticket->err))
 		return -1;
 	ticket->seq = seq;
 	return 0;
 }
 
+/* Its request alone fails with it. */
+static int append_alone(struct sequencer *sequencer, struct ticket *ticket, uint64_t seq)
+{
+	struct journal_writer *writer = sequencer->writer;
+	if (writer->operations->savepoint(writer, &ticket->err))
+		return -1;
+	if (append(sequencer, ticket, seq) == 0 && writer->operations->release(writer, &ticket->err) == 0)
+		return 0;
+	writer->operations->undo(writer);
+	ticket->seq = 0;
+	return -1;
+}
+
 static int store_group(struct sequencer *sequencer, struct ticket *group, uint64_t *last_seq, struct error *err)
 {
-	struct journal *journal = sequencer->journal;
+	struct journal_writer *writer = sequencer->writer;
 	struct ticket *ticket;
-	if (journal->operations->begin(journal, err))
+	if (writer->operations->begin(writer, err))
 		return -1;
 	*last_seq = sequencer->last_seq;
 	DL_FOREACH(group, ticket) {
-		if (append(sequencer, ticket, *last_seq + 1) == 0)
+		if (append_alone(sequencer, ticket, *last_seq + 1) == 0)
 			++*last_seq;
 	}
-	return journal->operations->commit(journal, err);
+	return writer->operations->commit(writer, err) == JOURNAL_STORED ? 0 : -1;
 }
 
 static void publish_group(struct sequencer *sequencer, struct ticket *group)
@@ -94,12 +109,12 @@ static void publish_group(struct sequencer *sequencer, struct ticket *group)
 	uint64_t last_seq = sequencer->last_seq;
 	bool is_committed = store_group(sequencer, group, &last_seq, &err) == 0;
 	if (!is_committed)
-		log_limited(&limit, "msg=\"journal refused a group\" journal=%s error=\"%s\"", sequencer->journal->operations->name, err.text);
+		log_limited(&limit, "msg=\"journal refused a group\" error=\"%s\"", err.text);
 	struct ticket *ticket;
 	DL_FOREACH(group, ticket) {
 		ticket->is_stored = is_committed && ticket->seq;
 		if (ticket->is_stored)
-			sequencer->sink.publish(sequencer->sink.data, sequencer->journal->epoch, ticket->seq, buffer_bytes(&ticket->packed));
+			sequencer->sink.publish(sequencer->sink.data, sequencer->epoch, ticket->seq, buffer_bytes(&ticket->packed));
 		else if (!is_committed)
 			ticket->err = err;
 	}
@@ -156,23 +171,26 @@ static void cond_init(pthread_cond_t *cond)
 	pthread_condattr_destroy(&attributes);
 }
 
-struct sequencer *sequencer_new(struct journal *journal, const struct sequencer_settings *settings, struct sequencer_sink sink, struct error *err)
+struct sequencer *sequencer_new(struct journal_writer *writer, const struct sequencer_settings *settings, struct sequencer_sink sink, struct error *err)
 {
 	struct sequencer *sequencer = calloc(1, sizeof(*sequencer));
 	if (!sequencer) {
 		error_set(err, ERROR_SYSTEM, "no memory for the sequencer");
+		writer->operations->close(writer);
 		return NULL;
 	}
-	sequencer->journal = journal;
+	sequencer->writer = writer;
+	sequencer->epoch = writer->last.epoch;
 	sequencer->settings = *settings;
 	sequencer->sink = sink;
-	sequencer->last_seq = journal->last_seq;
+	sequencer->last_seq = writer->last.seq;
 	pthread_mutex_init(&sequencer->lock, NULL);
 	cond_init(&sequencer->work);
 	int failure = pthread_create(&sequencer->thread, NULL, run, sequencer);
 	if (failure == 0)
 		return sequencer;
 	error_set(err, ERROR_SYSTEM, "sequencer thread: %s", strerror(failure));
+	writer->operations->close(writer);
 	pthread_cond_destroy(&sequencer->work);
 	pthread_mutex_destroy(&sequencer->lock);
 	free(sequencer);
@@ -267,7 +285,7 @@ void sequencer_figures(struct sequencer *sequencer, struct sequencer_figures *ou
 {
 	pthread_mutex_lock(&sequencer->lock);
 	*out = (struct sequencer_figures){
-		.epoch = sequencer->journal->epoch, .last_seq = sequencer->last_seq,
+		.epoch = sequencer->epoch, .last_seq = sequencer->last_seq,
 		.stored = sequencer->stored, .failed = sequencer->failed, .waiting = sequencer->waiting_count,
 	};
 	pthread_mutex_unlock(&sequencer->lock);
@@ -282,6 +300,7 @@ void sequencer_free(struct sequencer *sequencer)
 	pthread_cond_signal(&sequencer->work);
 	pthread_mutex_unlock(&sequencer->lock);
 	pthread_join(sequencer->thread, NULL);
+	sequencer->writer->operations->close(sequencer->writer);
 	pthread_cond_destroy(&sequencer->work);
 	pthread_mutex_destroy(&sequencer->lock);
 	free(sequencer);

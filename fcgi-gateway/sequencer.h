@@ -38,11 +38,11 @@ struct sequencer_figures {
 	size_t waiting;
 };
 
-/* The journal must outlive it. Starts the thread. */
-struct sequencer *sequencer_new(struct journal *journal, const struct sequencer_settings *settings, struct sequencer_sink sink, struct error *err);
+/* Takes the writer, also on failure. Starts the thread. */
+struct sequencer *sequencer_new(struct journal_writer *writer, const struct sequencer_settings *settings, struct sequencer_sink sink, struct error *err);
 
 /* Any thread; waits. The publication's content is taken (it becomes all zero). On PUBLISH_STORED *seq is its place
- * in the epoch of the journal, else err says why: ERROR_TOO_LARGE: the queue is full. */
+ * in the epoch of the writer, else err says why: ERROR_TOO_LARGE: the queue is full. */
 enum publish_outcome sequencer_publish(struct sequencer *sequencer, struct publication *publication, uint64_t *seq, struct error *err) MUST_CHECK;
 
 void sequencer_figures(struct sequencer *sequencer, struct sequencer_figures *out);

@@ -39,13 +39,17 @@ static void add_totals(const struct line_figures *figures, struct buffer *out)
 static void add_journal(struct gateway *gateway, struct buffer *out)
 {
 	struct sequencer_figures sequencer;
-	struct journal_extent extent = { 1, 0 };
+	struct journal_extent extent = { 0 };
 	sequencer_figures(gateway->sequencer, &sequencer);
-	if (gateway->journal->operations->extent(gateway->journal, sequencer.epoch, &extent, NULL))
-		extent = (struct journal_extent){ 1, 0 };
+	struct journal_reader *reader;
+	if (gateway->journal->operations->open_reader(gateway->journal, &reader, NULL) == 0) {
+		if (reader->operations->extent(reader, &extent, NULL))
+			extent = (struct journal_extent){ 0 };
+		reader->operations->close(reader);
+	}
 	buffer_add_format(out, "\"epoch\":%" PRIu64 ",\"lastSeq\":%" PRIu64 ",\"journal\":{\"kind\":\"%s\",\"firstSeq\":%" PRIu64 ",\"stored\":%" PRIu64
 	                  ",\"failed\":%" PRIu64 ",\"waiting\":%zu},", sequencer.epoch, sequencer.last_seq, gateway->journal->operations->name,
-	                  extent.first, sequencer.stored, sequencer.failed, sequencer.waiting);
+	                  extent.first.epoch == sequencer.epoch ? extent.first.seq : 1, sequencer.stored, sequencer.failed, sequencer.waiting);
 }
 
 static void add_requests(struct gateway *gateway, struct buffer *out)

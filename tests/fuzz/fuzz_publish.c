@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "journal_record.h"
 #include "publication.h"
 #include "publish.h"
 
@@ -35,6 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct publication publication = { 0 };
 	struct response response = { 0 };
 	struct buffer packed = { 0 };
+	struct journal_record record;
 	struct error err;
 	if (size == 0)
 		return 0;
@@ -45,7 +47,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    && builders[data[0] % 4](json_trim(request.body), &publication, &response) == 0) {
 		publication_stamp(&publication, UINT64_C(1795424800123));
 		check_event(&publication);
-		must(publication_pack(&publication, &(struct message){ .epoch = 1, .seq = 1 }, &packed, &err) == 0);
+		publication_record(&publication, (struct place){ 1, 1 }, &record);
+		must(journal_record_pack(&record, &packed, &err) == 0);
 	} else {
 		must(response.refusal && json_check(buffer_bytes(&response.body), JSON_DEPTH_DEFAULT, NULL) == 0);
 	}

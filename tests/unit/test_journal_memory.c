@@ -19,82 +19,96 @@ struct seen {
 	size_t bytes;
 };
 
-static void visit(void *data, uint64_t seq, struct bytes packed)
+static void visit(void *data, const struct journal_record *record)
 {
 	struct seen *seen = data;
 	if (!seen->first)
-		seen->first = seq;
-	seen->last = seq;
-	seen->bytes += packed.len;
+		seen->first = record->message.seq;
+	seen->last = record->message.seq;
+	seen->bytes += record->message.body.len;
 }
 
-static void append(struct journal *journal, uint64_t seq, struct bytes packed)
+static struct journal *journal;
+static struct journal_writer *writer;
+static struct journal_reader *reader;
+
+static void open_with(uint64_t events, uint64_t bytes)
 {
-	assert_int_equal(journal->operations->append(journal, seq, NULL, packed, NULL), 0);
+	struct journal_settings settings = { .retention = { .events = events, .bytes = bytes } };
+	journal = journal_new("off", &settings, NULL);
+	assert_non_null(journal);
+	assert_int_equal(journal->operations->open_writer(journal, 7, "ipc://here", &writer, NULL), 0);
+	assert_int_equal(journal->operations->open_reader(journal, &reader, NULL), 0);
+	assert_true(writer->last.epoch == 7 && writer->last.seq == 0);
 }
 
-static void store(struct journal *journal, uint64_t from, uint64_t to, struct bytes packed)
+static void close_all(void)
 {
-	assert_int_equal(journal->operations->begin(journal, NULL), 0);
-	for (uint64_t seq = from; seq <= to; seq++)
-		append(journal, seq, packed);
-	assert_int_equal(journal->operations->commit(journal, NULL), 0);
+	writer->operations->close(writer);
+	reader->operations->close(reader);
+	journal_close(journal);
 }
 
-static long read_range(struct journal *journal, uint64_t from, uint64_t last, struct journal_bound bound, struct seen *seen)
+static void store(size_t count, struct bytes body)
+{
+	assert_int_equal(writer->operations->begin(writer, NULL), 0);
+	for (size_t i = 1; i <= count; i++) {
+		struct journal_record record = { .version = VERSION_NONE };
+		record.message = (struct message){ .kind = MESSAGE_EVENT, .epoch = 7, .seq = writer->last.seq + i, .body = body };
+		assert_int_equal(writer->operations->savepoint(writer, NULL), 0);
+		assert_int_equal(writer->operations->append(writer, &record, NULL), 0);
+		assert_int_equal(writer->operations->release(writer, NULL), 0);
+	}
+	assert_int_equal(writer->operations->commit(writer, NULL), JOURNAL_STORED);
+}
+
+static long read_range(uint64_t after, uint64_t last, struct journal_bound bound, struct seen *seen)
 {
 	*seen = (struct seen){ 0 };
-	return journal->operations->read(journal, 7, from, last, bound, visit, seen, NULL);
+	return reader->operations->read(reader, (struct place){ 7, after }, (struct place){ 7, last }, bound, visit, seen, NULL);
 }
 
-static void assert_extent(struct journal *journal, uint64_t first, uint64_t last)
+static void assert_extent(uint64_t first, uint64_t last)
 {
 	struct journal_extent extent;
-	assert_int_equal(journal->operations->extent(journal, 7, &extent, NULL), 0);
-	assert_true(extent.first == first && extent.last == last);
+	assert_int_equal(reader->operations->extent(reader, &extent, NULL), 0);
+	assert_true(extent.first.seq == first && extent.last.seq == last && extent.first.epoch == (last ? 7 : 0));
 }
 
 static void test_ring(void **state)
 {
 	(void)state;
-	struct journal *journal = journal_memory_open(7, (struct journal_bound){ 10, 1000 }, NULL);
-	struct journal_extent extent;
 	struct seen seen;
 	const struct journal_bound wide = { 100, 100000 };
-	assert_extent(journal, 1, 0);
-	assert_int_equal(read_range(journal, 1, 100, wide, &seen), 0);
-	store(journal, 1, 10, bytes_of("0123456789"));
-	assert_extent(journal, 1, 10);
-	store(journal, 11, 13, bytes_of("0123456789"));
-	assert_extent(journal, 4, 13);
-	assert_int_equal(read_range(journal, 3, 13, wide, &seen), 0); /* gone: not even in part */
-	assert_int_equal(read_range(journal, 4, 100, wide, &seen), 10);
+	const size_t size = 74; /* of one record */
+	open_with(10, 100000);
+	assert_extent(0, 0);
+	assert_int_equal(read_range(0, 100, wide, &seen), 0);
+	store(10, bytes_of("0123456789"));
+	assert_extent(1, 10);
+	store(3, bytes_of("0123456789"));
+	assert_extent(4, 13);
+	assert_int_equal(read_range(0, 100, wide, &seen), 10);
 	assert_true(seen.first == 4 && seen.last == 13 && seen.bytes == 100);
-	assert_int_equal(read_range(journal, 5, 6, wide, &seen), 2);
-	assert_int_equal(read_range(journal, 5, 13, (struct journal_bound){ 3, 1000 }, &seen), 3);
-	assert_int_equal(read_range(journal, 5, 13, (struct journal_bound){ 100, 25 }, &seen), 2);
-	assert_int_equal(read_range(journal, 5, 13, (struct journal_bound){ 100, 1 }, &seen), 1);
-	assert_int_equal(journal->operations->extent(journal, 8, &extent, NULL), -1);
-	/* What is not committed is not seen. */
-	append(journal, 14, bytes_of("x"));
-	assert_int_equal(read_range(journal, 14, 14, wide, &seen), 0);
-	assert_int_equal(journal->operations->commit(journal, NULL), 0);
-	assert_int_equal(read_range(journal, 14, 14, wide, &seen), 1);
-	journal_close(journal);
+	assert_int_equal(read_range(4, 6, wide, &seen), 2);
+	assert_int_equal(read_range(4, 13, (struct journal_bound){ 3, 100000 }, &seen), 3);
+	assert_int_equal(read_range(4, 13, (struct journal_bound){ 100, 2 * size + 5 }, &seen), 2);
+	assert_int_equal(read_range(4, 13, (struct journal_bound){ 100, 1 }, &seen), 1);
+	close_all();
 }
 
 static void test_bytes_bound(void **state)
 {
 	(void)state;
-	struct journal *journal = journal_memory_open(7, (struct journal_bound){ 100, 25 }, NULL);
-	char large[100] = { 0 };
-	store(journal, 1, 5, bytes_of("0123456789"));
-	assert_extent(journal, 4, 5);
-	store(journal, 6, 6, (struct bytes){ large, sizeof(large) }); /* the newest stays whatever its size */
-	assert_extent(journal, 6, 6);
-	store(journal, 7, 7, bytes_of("x"));
-	assert_extent(journal, 7, 7);
-	journal_close(journal);
+	char large[1000] = { 0 };
+	open_with(100, 2 * 74 + 5);
+	store(5, bytes_of("0123456789"));
+	assert_extent(4, 5);
+	store(1, (struct bytes){ large, sizeof(large) }); /* the newest stays whatever its size */
+	assert_extent(6, 6);
+	store(1, bytes_of("x"));
+	assert_extent(7, 7);
+	close_all();
 }
 
 static void write_epoch_file(const char *dir, const char *text)

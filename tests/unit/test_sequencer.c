@@ -13,7 +13,7 @@
 enum { PUBLISHERS = 8, EACH = 200 };
 
 struct fake {
-	struct journal journal;
+	struct journal_writer writer;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool fails_commit, is_held, is_inside;
@@ -21,35 +21,52 @@ struct fake {
 	size_t count;
 };
 
-static int fake_begin(struct journal *journal, struct error *err)
+static int fake_begin(struct journal_writer *writer, struct error *err)
 {
-	struct fake *fake = (struct fake *)journal;
+	struct fake *self = (struct fake *)writer;
 	(void)err;
-	pthread_mutex_lock(&fake->lock);
-	fake->is_inside = true;
-	pthread_cond_broadcast(&fake->changed);
-	while (fake->is_held)
-		pthread_cond_wait(&fake->changed, &fake->lock);
-	fake->is_inside = false;
-	pthread_mutex_unlock(&fake->lock);
+	pthread_mutex_lock(&self->lock);
+	self->is_inside = true;
+	pthread_cond_broadcast(&self->changed);
+	while (self->is_held)
+		pthread_cond_wait(&self->changed, &self->lock);
+	self->is_inside = false;
+	pthread_mutex_unlock(&self->lock);
 	return 0;
 }
 
-static int fake_append(struct journal *journal, uint64_t seq, const struct publication *publication, struct bytes packed, struct error *err)
+static int fake_step(struct journal_writer *writer, struct error *err)
 {
-	(void)journal, (void)seq, (void)packed;
-	if (bytes_equal_text(buffer_bytes(&publication->body), "\"bad\""))
+	(void)writer, (void)err;
+	return 0;
+}
+
+static void fake_undo(struct journal_writer *writer)
+{
+	(void)writer;
+}
+
+static int fake_append(struct journal_writer *writer, const struct journal_record *record, struct error *err)
+{
+	(void)writer;
+	if (bytes_equal_text(record->message.body, "\"bad\""))
 		return error_set(err, ERROR_INVALID, "bad alone");
 	return 0;
 }
 
-static int fake_commit(struct journal *journal, struct error *err)
+static enum journal_outcome fake_commit(struct journal_writer *writer, struct error *err)
 {
-	struct fake *fake = (struct fake *)journal;
-	return fake->fails_commit ? error_set(err, ERROR_UNAVAILABLE, "disk full") : 0;
+	struct fake *self = (struct fake *)writer;
+	if (!self->fails_commit)
+		return JOURNAL_STORED;
+	error_set(err, ERROR_UNAVAILABLE, "disk full");
+	return JOURNAL_NOT_STORED;
 }
 
-static const struct journal_operations fake_operations = { .name = "fake", .begin = fake_begin, .append = fake_append, .commit = fake_commit };
+static const struct journal_writer_operations fake_operations = {
+	.begin = fake_begin, .savepoint = fake_step, .release = fake_step, .undo = fake_undo, .append = fake_append, .commit = fake_commit,
+	.close = fake_undo,
+};
 
 static void on_publish(void *data, uint64_t epoch, uint64_t seq, struct bytes packed)
 {
@@ -75,10 +92,10 @@ static int open_with(size_t queue, uint64_t timeout_ms)
 		.queue_events = queue, .queue_bytes = 1 << 20, .group_events = 16, .timeout_ms = timeout_ms, .wall_ms = fixed_time,
 	};
 	fake = test_calloc(1, sizeof(*fake));
-	fake->journal = (struct journal){ .operations = &fake_operations, .epoch = 9 };
+	fake->writer = (struct journal_writer){ &fake_operations, { 9, 0 } };
 	pthread_mutex_init(&fake->lock, NULL);
 	pthread_cond_init(&fake->changed, NULL);
-	sequencer = sequencer_new(&fake->journal, &settings, (struct sequencer_sink){ on_publish, fake }, NULL);
+	sequencer = sequencer_new(&fake->writer, &settings, (struct sequencer_sink){ on_publish, fake }, NULL);
 	return sequencer ? 0 : -1;
 }
 
