@@ -6,7 +6,7 @@ build_packages=(
 	libjson-c-dev libjwt-dev libssl-dev libinih-dev uthash-dev libsystemd-dev libsqlite3-dev libpq-dev
 )
 run_packages=(nginx python3 curl ca-certificates)
-check_packages=(libcmocka-dev clang libclang-rt-14-dev apache2 libapache2-mod-fcgid lighttpd chromium python3-socketio
+check_packages=(libcmocka-dev systemd clang libclang-rt-14-dev apache2 libapache2-mod-fcgid lighttpd chromium python3-socketio
 	python3-aiohttp python3-requests python3-websocket python3-zmq)
 
 node_version_is_enough() {
