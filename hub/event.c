@@ -1,8 +1,6 @@
 /* event.c - events and their frames. */
 #include "event.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +25,7 @@ struct event *event_new(struct bytes packed, struct error *err)
 		event_unref(event);
 		return NULL;
 	}
+	event->place = (struct place){ event->message.epoch, event->message.seq };
 	return event;
 }
 
@@ -60,9 +59,9 @@ struct frame *event_frame(struct event *event, enum event_framing framing)
 {
 	if (event->frames[framing])
 		return event->frames[framing];
-	char offset[48] = "";
+	char offset[PLACE_TEXT_SIZE] = "";
 	if (framing == FRAMING_OFFSET)
-		snprintf(offset, sizeof(offset), "%" PRIu64 ".%" PRIu64, event->message.epoch, event->message.seq);
+		place_format(event->place, offset);
 	event->frames[framing] = socketio_event_frame(event->message.body, bytes_of(offset));
 	return event->frames[framing];
 }

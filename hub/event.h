@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <roomcast/message.h>
+#include <roomcast/place.h>
 
 #include "frame.h"
 
@@ -17,6 +18,7 @@ enum event_framing { FRAMING_PLAIN, FRAMING_OFFSET, FRAMING_COUNT };
 struct event {
 	unsigned refs;
 	uint64_t position;      /* in this hub's delivery order, given by fanout; 0 before that */
+	struct place place;     /* its own when journaled; else, given by fanout, that of the newest event before it */
 	struct message message; /* views into packed; kind EVENT or VOLATILE */
 	struct frame *frames[FRAMING_COUNT];
 	char packed[];

@@ -1,0 +1,599 @@
+/* history.c - a log in chunks, and for each room a ring of the numbers of its entries. */
+#include "history.h"
+
+#include <assert.h>
+#include <malloc.h>
+#include <stdlib.h>
+
+#include <uthash.h>
+
+#include <roomcast/log.h>
+
+enum {
+	CHUNK_ENTRIES = 512,   /* a power of two */
+	RING_CAPACITY_MIN = 4, /* powers of two, too */
+	CHUNKS_CAPACITY_MIN = 8,
+	MALLOC_COST = 8,       /* of each piece of memory, beside rounding up to 16 */
+	HASH_COST = 16,        /* of a room in the table's buckets, roughly */
+	GIVE_BACK_BYTES = 8 << 20,
+};
+
+/* The numbers of the entries for one room, oldest first. Their low 32 bits: the log is never that long. */
+struct index {
+	uint32_t *numbers;     /* a ring */
+	uint32_t head, count, capacity;
+	bool is_named;
+	struct place unjudged;
+	UT_hash_handle hh;
+	size_t name_len;       /* behind the struct */
+};
+
+/* What few events have: several rooms, exclusions. */
+struct details {
+	uint32_t room_count, except_count, exclude_user_len, size;
+	struct index *rooms[]; /* then the bytes: exclude_user, and each name of except behind its length in two bytes */
+};
+
+struct entry {
+	struct frame *frame;
+	struct place place;
+	struct index *room;      /* NULL: details->rooms */
+	struct details *details; /* NULL: none */
+	uint32_t time_s;         /* wall clock */
+	bool is_replaced;
+};
+
+/* Where a reader is in one index. */
+struct source {
+	const struct index *index;
+	uint32_t at;             /* from the head */
+	uint32_t age;            /* of the number there: how far it is from the log's first */
+};
+
+struct history {
+	struct history_bounds bounds;
+	struct entry **chunks;   /* a ring, indexed by number / CHUNK_ENTRIES */
+	size_t chunks_capacity;
+	uint64_t first, next;    /* numbers of the oldest entry, and of the one to come */
+	struct place reach, newest;
+	struct index everyone, authenticated, *by_name;
+	uint64_t bytes, dropped;
+	struct source *sources;  /* of the reader: a heap, the oldest number on top */
+	uint32_t source_count, source_capacity;
+	uint64_t read_from;
+	bool is_heap, has_failed;
+	uint64_t freed;          /* bytes since the system was last given memory back */
+};
+
+static size_t cost_of(size_t size)
+{
+	return (size + MALLOC_COST + 15) & ~(size_t)15;
+}
+
+static size_t frame_cost(const struct frame *frame)
+{
+	return cost_of(sizeof(*frame) + frame_wire_len(frame));
+}
+
+/* --- the log ------------------------------------------------------------------ */
+
+static struct entry *entry_at(const struct history *history, uint64_t number)
+{
+	return &history->chunks[number / CHUNK_ENTRIES & (history->chunks_capacity - 1)][number % CHUNK_ENTRIES];
+}
+
+static uint64_t chunk_count(const struct history *history)
+{
+	return history->first == history->next ? 0 : (history->next - 1) / CHUNK_ENTRIES - history->first / CHUNK_ENTRIES + 1;
+}
+
+static int grow_chunks(struct history *history)
+{
+	size_t old = history->chunks_capacity, more = old ? old * 2 : CHUNKS_CAPACITY_MIN;
+	struct entry **chunks = calloc(more, sizeof(struct entry *));
+	if (!chunks)
+		return -1;
+	for (uint64_t chunk = history->first / CHUNK_ENTRIES, left = chunk_count(history); left; chunk++, left--)
+		chunks[chunk & (more - 1)] = history->chunks[chunk & (old - 1)];
+	free(history->chunks);
+	history->chunks = chunks;
+	history->chunks_capacity = more;
+	history->bytes += (more - old) * sizeof(struct entry *);
+	return 0;
+}
+
+/* The entry to come, or NULL without memory. */
+static struct entry *open_entry(struct history *history)
+{
+	bool is_first_of_chunk = history->next % CHUNK_ENTRIES == 0 || history->first == history->next;
+	if (is_first_of_chunk) {
+		if (chunk_count(history) == history->chunks_capacity && grow_chunks(history))
+			return NULL;
+		struct entry *chunk = malloc(CHUNK_ENTRIES * sizeof(struct entry));
+		if (!chunk)
+			return NULL;
+		history->chunks[history->next / CHUNK_ENTRIES & (history->chunks_capacity - 1)] = chunk;
+		history->bytes += cost_of(CHUNK_ENTRIES * sizeof(struct entry));
+	}
+	return entry_at(history, history->next++);
+}
+
+static void close_oldest_entry(struct history *history)
+{
+	uint64_t number = history->first++;
+	if (history->first % CHUNK_ENTRIES && history->first != history->next)
+		return;
+	free(history->chunks[number / CHUNK_ENTRIES & (history->chunks_capacity - 1)]);
+	history->bytes -= cost_of(CHUNK_ENTRIES * sizeof(struct entry));
+}
+
+/* The number of the first entry behind a place. */
+static uint64_t find_behind(const struct history *history, struct place place)
+{
+	uint64_t from = history->first, to = history->next;
+	while (from < to) {
+		uint64_t middle = from + (to - from) / 2;
+		if (place_compare(entry_at(history, middle)->place, place) <= 0)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return from;
+}
+
+/* --- indexes ------------------------------------------------------------------ */
+
+static int resize_ring(struct history *history, struct index *index, uint32_t capacity)
+{
+	uint32_t *numbers = malloc(capacity * sizeof(*numbers));
+	if (!numbers)
+		return -1;
+	for (uint32_t i = 0; i < index->count; i++)
+		numbers[i] = index->numbers[(index->head + i) & (index->capacity - 1)];
+	history->bytes += cost_of(capacity * sizeof(*numbers)) - (index->capacity ? cost_of(index->capacity * sizeof(*numbers)) : 0);
+	free(index->numbers);
+	index->numbers = numbers;
+	index->head = 0;
+	index->capacity = capacity;
+	return 0;
+}
+
+static int index_push(struct history *history, struct index *index, uint64_t number)
+{
+	if (index->count == index->capacity && resize_ring(history, index, index->capacity ? index->capacity * 2 : RING_CAPACITY_MIN))
+		return -1;
+	index->numbers[(index->head + index->count++) & (index->capacity - 1)] = (uint32_t)number;
+	return 0;
+}
+
+static size_t index_cost(const struct index *index)
+{
+	return cost_of(sizeof(*index) + index->name_len) + HASH_COST;
+}
+
+static void index_clear(struct history *history, struct index *index)
+{
+	if (index->capacity)
+		history->bytes -= cost_of(index->capacity * sizeof(*index->numbers));
+	free(index->numbers);
+	index->numbers = NULL;
+	index->head = index->count = index->capacity = 0;
+}
+
+/* Lets go of an index that nothing is in, and of what a ring does not need any more. */
+static void index_shrink(struct history *history, struct index *index)
+{
+	if (index->count == 0) {
+		index_clear(history, index);
+		if (!index->is_named)
+			return;
+		history->bytes -= index_cost(index);
+		HASH_DELETE(hh, history->by_name, index);
+		free(index);
+	} else if (index->count <= index->capacity / 4 && index->capacity > RING_CAPACITY_MIN) {
+		(void)resize_ring(history, index, index->capacity / 2); /* otherwise it stays as it is */
+	}
+}
+
+static void index_pop(struct history *history, struct index *index, uint64_t number)
+{
+	/* Unless the entry was given up halfway. */
+	if (index->count && index->numbers[index->head] == (uint32_t)number) {
+		index->head = (index->head + 1) & (index->capacity - 1);
+		index->count--;
+	}
+	index_shrink(history, index);
+}
+
+static struct index *find_index(const struct history *history, struct bytes name)
+{
+	struct index *index;
+	HASH_FIND(hh, history->by_name, name.data, name.len, index);
+	return index;
+}
+
+static struct index *get_index(struct history *history, struct bytes name)
+{
+	struct index *index = find_index(history, name);
+	if (index)
+		return index;
+	index = calloc(1, sizeof(*index) + name.len);
+	if (!index)
+		return NULL;
+	index->is_named = true;
+	index->name_len = name.len;
+	char *own_name = (char *)(index + 1);
+	memcpy(own_name, name.data, name.len);
+	HASH_ADD_KEYPTR(hh, history->by_name, own_name, name.len, index);
+	history->bytes += index_cost(index);
+	return index;
+}
+
+/* --- entries ------------------------------------------------------------------ */
+
+static size_t packed_len(const struct message *message)
+{
+	size_t len = message->exclude_user.len;
+	for (size_t i = 0; i < message->except.count; i++)
+		len += 2 + message->except.items[i].len;
+	return len;
+}
+
+static char *packed_of(const struct details *details)
+{
+	return (char *)(uintptr_t)&details->rooms[details->room_count];
+}
+
+static void pack_exclusions(struct details *details, const struct message *message)
+{
+	char *next = packed_of(details);
+	details->exclude_user_len = (uint32_t)message->exclude_user.len;
+	details->except_count = (uint32_t)message->except.count;
+	if (message->exclude_user.len)
+		memcpy(next, message->exclude_user.data, message->exclude_user.len);
+	next += message->exclude_user.len;
+	for (size_t i = 0; i < message->except.count; i++) {
+		struct bytes name = message->except.items[i];
+		*next++ = (char)(name.len >> 8);
+		*next++ = (char)(name.len & 0xff);
+		memcpy(next, name.data, name.len);
+		next += name.len;
+	}
+}
+
+/* Room for the exclusions, and for the rooms when there are several. */
+static int add_details(struct history *history, struct entry *entry, const struct message *message)
+{
+	size_t several = message->audience == AUDIENCE_ROOMS && message->rooms.count > 1 ? message->rooms.count : 0;
+	size_t len = packed_len(message);
+	if (!several && !len)
+		return 0;
+	size_t size = sizeof(struct details) + several * sizeof(struct index *) + len;
+	struct details *details = calloc(1, size);
+	if (!details)
+		return -1;
+	details->size = (uint32_t)size;
+	details->room_count = (uint32_t)several;
+	pack_exclusions(details, message);
+	entry->details = details;
+	history->bytes += cost_of(size);
+	return 0;
+}
+
+static int add_to_index(struct history *history, struct index *index, struct index **place, uint64_t number)
+{
+	if (!index || index_push(history, index, number)) {
+		if (index)
+			index_shrink(history, index);
+		return -1;
+	}
+	*place = index;
+	return 0;
+}
+
+static int add_to_indexes(struct history *history, struct entry *entry, const struct message *message, uint64_t number)
+{
+	if (message->audience == AUDIENCE_EVERYONE)
+		return add_to_index(history, &history->everyone, &entry->room, number);
+	if (message->audience == AUDIENCE_AUTHENTICATED)
+		return add_to_index(history, &history->authenticated, &entry->room, number);
+	if (message->rooms.count == 1)
+		return add_to_index(history, get_index(history, message->rooms.items[0]), &entry->room, number);
+	for (size_t i = 0; i < message->rooms.count; i++)
+		if (add_to_index(history, get_index(history, message->rooms.items[i]), &entry->details->rooms[i], number))
+			return -1;
+	return 0;
+}
+
+static struct index *const *entry_rooms(const struct entry *entry, uint32_t *count)
+{
+	*count = entry->room ? 1 : entry->details ? entry->details->room_count : 0;
+	return entry->room ? &entry->room : entry->details ? entry->details->rooms : NULL;
+}
+
+static void mark_unjudged(const struct entry *entry, const struct message *message)
+{
+	bool is_judged = true;
+	for (size_t i = 0; i < message->except.count; i++)
+		is_judged = is_judged && history_is_user_room(message->except.items[i]);
+	uint32_t count;
+	struct index *const *rooms = entry_rooms(entry, &count);
+	for (uint32_t i = 0; !is_judged && i < count; i++)
+		rooms[i]->unjudged = entry->place;
+}
+
+static void drop_oldest(struct history *history)
+{
+	uint64_t before = history->bytes;
+	struct entry *entry = entry_at(history, history->first);
+	uint32_t count;
+	struct index *const *rooms = entry_rooms(entry, &count);
+	for (uint32_t i = 0; i < count; i++)
+		if (rooms[i])
+			index_pop(history, rooms[i], history->first);
+	if (entry->details)
+		history->bytes -= cost_of(entry->details->size);
+	free(entry->details);
+	if (entry->frame)
+		history->bytes -= frame_cost(entry->frame);
+	frame_unref(entry->frame);
+	history->reach = entry->place;
+	history->dropped++;
+	close_oldest_entry(history);
+	history->freed += before - history->bytes;
+}
+
+static bool is_past_bounds(const struct history *history, uint64_t now_ms)
+{
+	if (history->first == history->next)
+		return false;
+	uint64_t oldest_ms = (uint64_t)entry_at(history, history->first)->time_s * 1000;
+	return history->next - history->first > history->bounds.events || history->bytes > history->bounds.bytes ||
+	       (now_ms > oldest_ms && now_ms - oldest_ms > history->bounds.age_ms);
+}
+
+static void drop_what_is_past_bounds(struct history *history, uint64_t now_ms)
+{
+	while (is_past_bounds(history, now_ms))
+		drop_oldest(history);
+}
+
+void history_trim(struct history *history, uint64_t now_ms)
+{
+	drop_what_is_past_bounds(history, now_ms);
+	/* What was freed between pieces that stay would not go back to the system by itself. */
+	if (history->freed >= GIVE_BACK_BYTES && history->freed > history->bytes / 4) {
+		malloc_trim(0);
+		history->freed = 0;
+	}
+}
+
+void history_restart(struct history *history, struct place reach)
+{
+	while (history->first != history->next)
+		drop_oldest(history);
+	history->reach = history->newest = reach;
+}
+
+static int fill_entry(struct history *history, struct entry *entry, struct event *event, uint64_t now_ms, uint64_t number)
+{
+	const struct message *message = &event->message;
+	uint64_t time_ms = message->time_ms && message->time_ms < now_ms ? message->time_ms : now_ms;
+	*entry = (struct entry){ .place = { message->epoch, message->seq }, .time_s = (uint32_t)(time_ms / 1000) };
+	struct frame *frame = event_frame(event, FRAMING_OFFSET);
+	if (!frame)
+		return -1;
+	entry->frame = frame_ref(frame);
+	history->bytes += frame_cost(frame);
+	if (add_details(history, entry, message) || add_to_indexes(history, entry, message, number))
+		return -1;
+	if (message->except.count)
+		mark_unjudged(entry, message);
+	return 0;
+}
+
+uint64_t history_append(struct history *history, struct event *event, uint64_t now_ms)
+{
+	struct place place = { event->message.epoch, event->message.seq };
+	if (place_compare(place, history->newest) <= 0) {
+		log_warning("msg=\"the log went back, the history begins anew\" epoch=%llu seq=%llu", (unsigned long long)place.epoch,
+		            (unsigned long long)place.seq);
+		history_restart(history, (struct place){ place.epoch, place.seq - 1 });
+	}
+	uint64_t number = history->next;
+	struct entry *entry = open_entry(history);
+	if (!entry || fill_entry(history, entry, event, now_ms, number)) {
+		log_error("msg=\"no memory for the history, it begins anew\" events=%llu", (unsigned long long)(history->next - history->first));
+		history_restart(history, place);
+		return number;
+	}
+	history->newest = place;
+	drop_what_is_past_bounds(history, now_ms);
+	return number;
+}
+
+void history_replace(struct history *history, uint64_t number)
+{
+	if (number >= history->first && number < history->next)
+		entry_at(history, number)->is_replaced = true;
+}
+
+/* --- reading ------------------------------------------------------------------ */
+
+void history_read(struct history *history, struct place after)
+{
+	history->read_from = find_behind(history, after);
+	history->source_count = 0;
+	history->is_heap = history->has_failed = false;
+}
+
+static uint32_t age_at(const struct history *history, const struct index *index, uint32_t at)
+{
+	return index->numbers[(index->head + at) & (index->capacity - 1)] - (uint32_t)history->first;
+}
+
+static void read_index(struct history *history, const struct index *index)
+{
+	if (!index || !index->count)
+		return;
+	uint32_t oldest = (uint32_t)(history->read_from - history->first), from = 0, to = index->count;
+	while (from < to) {
+		uint32_t middle = from + (to - from) / 2;
+		if (age_at(history, index, middle) < oldest)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	if (from == index->count)
+		return;
+	if (history->source_count == history->source_capacity) {
+		uint32_t more = history->source_capacity ? history->source_capacity * 2 : 16;
+		struct source *sources = realloc(history->sources, more * sizeof(*sources));
+		if (!sources) {
+			history->has_failed = true;
+			return;
+		}
+		history->sources = sources;
+		history->source_capacity = more;
+	}
+	history->sources[history->source_count++] = (struct source){ index, from, age_at(history, index, from) };
+}
+
+void history_read_everyone(struct history *history)
+{
+	read_index(history, &history->everyone);
+}
+
+void history_read_authenticated(struct history *history)
+{
+	read_index(history, &history->authenticated);
+}
+
+void history_read_room(struct history *history, struct bytes name)
+{
+	read_index(history, find_index(history, name));
+}
+
+static void sift_down(struct history *history, uint32_t at)
+{
+	struct source *heap = history->sources, moved = heap[at];
+	for (;;) {
+		uint32_t child = 2 * at + 1;
+		if (child + 1 < history->source_count && heap[child + 1].age < heap[child].age)
+			child++;
+		if (child >= history->source_count || heap[child].age >= moved.age)
+			break;
+		heap[at] = heap[child];
+		at = child;
+	}
+	heap[at] = moved;
+}
+
+static void advance_top(struct history *history)
+{
+	struct source *top = &history->sources[0];
+	if (++top->at < top->index->count)
+		top->age = age_at(history, top->index, top->at);
+	else
+		*top = history->sources[--history->source_count];
+	if (history->source_count)
+		sift_down(history, 0);
+}
+
+bool history_next(struct history *history, struct history_item *item)
+{
+	if (!history->is_heap)
+		for (uint32_t i = history->source_count / 2; i-- > 0;)
+			sift_down(history, i);
+	history->is_heap = true;
+	if (!history->source_count || history->has_failed)
+		return false;
+	uint32_t age = history->sources[0].age;
+	const struct entry *entry = entry_at(history, history->first + age);
+	const struct details *details = entry->details;
+	*item = (struct history_item){ .frame = entry->frame, .place = entry->place, .is_replaced = entry->is_replaced };
+	if (details) {
+		item->exclude_user = (struct bytes){ packed_of(details), details->exclude_user_len };
+		item->except = packed_of(details) + details->exclude_user_len;
+		item->except_count = details->except_count;
+	}
+	while (history->source_count && history->sources[0].age == age)
+		advance_top(history);
+	return true;
+}
+
+bool history_read_has_failed(const struct history *history)
+{
+	return history->has_failed;
+}
+
+struct bytes history_next_except(struct history_item *item)
+{
+	assert(item->except_count);
+	size_t len = (size_t)(unsigned char)item->except[0] << 8 | (unsigned char)item->except[1];
+	struct bytes name = { item->except + 2, len };
+	item->except += 2 + len;
+	item->except_count--;
+	return name;
+}
+
+bool history_is_user_room(struct bytes name)
+{
+	return name.len > 5 && memcmp(name.data, "user-", 5) == 0;
+}
+
+/* --- the whole ---------------------------------------------------------------- */
+
+struct history *history_new(const struct history_bounds *bounds, struct error *err)
+{
+	struct history *history = calloc(1, sizeof(*history));
+	if (!history) {
+		error_set(err, ERROR_SYSTEM, "no memory");
+		return NULL;
+	}
+	history->bounds = *bounds;
+	if (history->bounds.events > UINT32_MAX / 2)
+		history->bounds.events = UINT32_MAX / 2;
+	return history;
+}
+
+void history_free(struct history *history)
+{
+	if (!history)
+		return;
+	history_restart(history, (struct place){ 0 });
+	free(history->chunks);
+	free(history->sources);
+	free(history);
+}
+
+struct place history_reach(const struct history *history)
+{
+	return history->reach;
+}
+
+struct place history_newest(const struct history *history)
+{
+	return history->newest;
+}
+
+struct place history_unjudged(const struct history *history, const struct bytes *room, bool is_authenticated)
+{
+	if (room) {
+		const struct index *index = find_index(history, *room);
+		return index ? index->unjudged : (struct place){ 0 };
+	}
+	return is_authenticated ? place_larger(history->everyone.unjudged, history->authenticated.unjudged) : history->everyone.unjudged;
+}
+
+struct history_figures history_figures(const struct history *history)
+{
+	return (struct history_figures){
+		.events = history->next - history->first,
+		.bytes = history->bytes,
+		.rooms = HASH_COUNT(history->by_name),
+		.appended = history->next,
+		.dropped = history->dropped,
+		.oldest_ms = history->first == history->next ? 0 : (uint64_t)entry_at(history, history->first)->time_s * 1000,
+	};
+}
