@@ -1,0 +1,125 @@
+// Results as Markdown, JSON and plots.
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpus, release, totalmem } from "node:os";
+import { join } from "node:path";
+import { judge } from "./goals.mjs";
+import { plot } from "./plot.mjs";
+
+const per = (unit) => (value) => (Number.isFinite(value) ? `${number(value)} ${unit}` : "");
+
+const number = (value) => Number(value.toPrecision(3)).toLocaleString("en", { maximumFractionDigits: 3 });
+
+/** Of each scenario: title, what x is, its columns, and what is set against the bare loop (or another server). */
+const tables = {
+	fanout: {
+		title: "Fan-out, closed loop: an event of 200 bytes to every client, then the next", x: "clients", against: "bare",
+		columns: { perSecond: ["deliveries/s", number], cpuPerDelivery: ["server CPU per delivery", per("ns")] },
+	},
+	bursts: {
+		title: "Bursts: 64 events at once to every client, then the next 64", x: "clients", against: "bare",
+		columns: { perSecond: ["deliveries/s", number], cpuPerDelivery: ["server CPU per delivery", per("ns")] },
+	},
+	rooms: {
+		title: "Rooms of ten clients, 64 events for 64 of them at once", x: "rooms", against: "bare",
+		columns: { perSecond: ["deliveries/s", number], cpuPerDelivery: ["server CPU per delivery", per("ns")] },
+	},
+	latency: {
+		title: "Latency at 20,000 deliveries a second, from before the event leaves the publisher", x: "clients", against: "bare",
+		columns: { p50: ["p50", per("us")], p99: ["p99", per("us")], p999: ["p99.9", per("us")], lastP50: ["last client, p50", per("us")] },
+	},
+	"end-to-end": {
+		title: "Latency from before the HTTP POST, through nginx and gateway, 20 events a second", x: "clients", against: "socket.io",
+		columns: { p50: ["p50", per("us")], p99: ["p99", per("us")], p999: ["p99.9", per("us")], lastP50: ["last client, p50", per("us")], lastP99: ["last client, p99", per("us")] },
+	},
+	posts: {
+		title: "POSTs", x: "publishers", against: "trivial",
+		columns: { perSecond: ["POSTs/s", number], p50: ["p50", per("us")], p99: ["p99", per("us")] },
+	},
+	setups: {
+		title: "Session set-ups, WebSocket, one room", x: "sessions", against: "socket.io",
+		columns: { perSecond: ["sessions/s", number], cpuMicroseconds: ["server CPU per session", per("us")] },
+	},
+	idle: {
+		title: "Idle sessions, one room, 25 s heartbeats", x: "sessions",
+		columns: {
+			pssBytes: ["user space (PSS) per session", per("B")], rssBytes: ["RSS", per("B")], kernelBytes: ["kernel, both ends", per("B")],
+			cpuShare: ["CPU", (value) => `${number(value * 100)} %`],
+		},
+	},
+	fleet: {
+		title: "Idle sessions over five hubs", x: "sessions",
+		columns: { readyPerSecond: ["set-ups/s", number], cpuShare: ["CPU, all hubs", (value) => `${number(value * 100)} % of a core`], heartbeats: ["heartbeats answered", number] },
+	},
+	storm: {
+		title: "Reconnect storm: everybody at once", x: "sessions", against: "socket.io",
+		columns: { seconds: ["until all are back", per("s")], cpuSeconds: ["server CPU", per("s")] },
+	},
+	recovery: {
+		title: "Recovery on against off", x: "clients", against: "recovery off",
+		columns: { perSecond: ["deliveries/s", number], cpuPerDelivery: ["server CPU per delivery", per("ns")] },
+	},
+	"growth-rooms": {
+		title: "Growth: rooms of ten clients", x: "rooms",
+		columns: { cpuPerEvent: ["server CPU per event", per("ns")], perSecond: ["deliveries/s", number] },
+	},
+	"growth-hubs": {
+		title: "Growth: the same 2,000 clients over more hubs", x: "hubs",
+		columns: { cpuPerDelivery: ["CPU of all hubs per delivery", per("ns")], perSecond: ["deliveries/s", number] },
+	},
+};
+
+const row = (cells) => `| ${cells.join(" | ")} |`;
+
+function table(results, scenario) {
+	const { title, x: xName, against, columns } = tables[scenario];
+	const names = Object.keys(columns), first = names[0], server = results.unique(scenario, "server");
+	const lines = [`### ${title}`, "", row([xName, "server", ...names.map((name) => columns[name][0]), ...(against ? [`${columns[first][0]} against ${against}`] : [])])];
+	lines.push(row(lines.at(-1).slice(2, -2).split(" | ").map((_, i) => (i < 2 ? "---" : "--:"))));
+	for (const x of results.unique(scenario, "x")) {
+		for (const name of server.filter((candidate) => results.select(scenario, candidate, x).length)) {
+			const cells = names.map((column) => columns[column][1](results.median(scenario, name, x, column)));
+			if (against) cells.push(number(results.ratio(scenario, name, against, x, first)));
+			lines.push(row([x.toLocaleString("en"), name, ...cells]));
+		}
+	}
+	return lines.join("\n");
+}
+
+function goalsTable(results) {
+	const judged = judge(results);
+	if (!judged.length) return "";
+	return ["### Goals", "", row(["figure", "goal", "measured", ""]), row(["---", "---", "--:", "---"]),
+		...judged.map(({ text, goal, value, isReached }) => row([text, goal, number(value), isReached ? "reached" : "**not reached**"]))].join("\n");
+}
+
+const curves = [
+	["throughput.svg", "fanout", "perSecond", "Fan-out, closed loop", "clients", "deliveries per second"],
+	["cost.svg", "fanout", "cpuPerDelivery", "Server CPU per delivery", "clients", "ns"],
+	["bursts.svg", "bursts", "perSecond", "Bursts of 64", "clients", "deliveries per second"],
+	["latency.svg", "latency", "p99", "p99 latency at 20,000 deliveries a second", "clients", "us"],
+	["growth-rooms.svg", "growth-rooms", "cpuPerEvent", "Server CPU per event, rooms of ten", "rooms", "ns"],
+	["growth-hubs.svg", "growth-hubs", "cpuPerDelivery", "CPU of all hubs per delivery, 2,000 clients", "hubs", "ns"],
+];
+
+function writePlots(results, directory) {
+	for (const [file, scenario, value, title, xLabel, yLabel] of curves) {
+		const series = results.unique(scenario, "server").map((name) => ({ name, points: results.curve(scenario, name, value) }));
+		const svg = plot({ title, xLabel, yLabel, series });
+		if (svg) writeFileSync(join(directory, file), svg);
+	}
+}
+
+const machine = () =>
+	`${cpus().length} x ${cpus()[0].model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, ${readFileSync("/etc/os-release", "utf8").match(/^PRETTY_NAME="(.*)"/m)?.[1]}`;
+
+/** Writes report.md, results.json and the plots; returns the Markdown. */
+export function writeReport(results, directory, { notes = [], command }) {
+	mkdirSync(directory, { recursive: true });
+	const head = [`# Benchmark`, "", `\`${command}\` on ${machine()}, server on one core, generator on the other. Medians of interleaved rounds; ratios are of the same round.`];
+	const markdown = [head.join("\n"), notes.map((note) => `- ${note}`).join("\n"), goalsTable(results),
+		...Object.keys(tables).filter((scenario) => results.unique(scenario, "x").length).map((scenario) => table(results, scenario))].filter(Boolean).join("\n\n");
+	writeFileSync(join(directory, "report.md"), `${markdown}\n`);
+	writeFileSync(join(directory, "results.json"), `${JSON.stringify({ command, machine: machine(), notes, goals: judge(results), rows: results.rows }, null, 1)}\n`);
+	writePlots(results, directory);
+	return markdown;
+}
