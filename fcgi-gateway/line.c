@@ -26,6 +26,9 @@ static const char *const counter_names[LINE_COUNTER_COUNT] = {
 	[LINE_MALFORMED] = "malformedMessages",
 	[LINE_UNEXPECTED] = "unexpectedMessages",
 	[LINE_REFUSED_HELLOS] = "refusedHellos",
+	[LINE_FORWARDED] = "forwarded",
+	[LINE_FORWARDS_LATE] = "forwardsLate",
+	[LINE_FORWARDS_TURNED_AWAY] = "forwardsTurnedAway",
 };
 
 const char *line_counter_name(enum line_counter counter)
@@ -148,9 +151,11 @@ static void *run(void *data)
 		line_send_queue(line);
 		follow_activations(line, is_active, activations);
 		line_receive_all(line);
+		line_send_answers(line);
 		line_expire_hubs(line, clock_monotonic_ms());
 	}
 	line_send_queue(line);
+	line_send_answers(line);
 	return NULL;
 }
 
@@ -159,6 +164,7 @@ static void line_release(struct line *line)
 	line_close_sockets(line);
 	if (line->reader)
 		line->reader->operations->close(line->reader);
+	line_forwards_free(line->forwards);
 	if (line->wake_fd >= 0)
 		close(line->wake_fd);
 	pthread_cond_destroy(&line->drained);
@@ -179,7 +185,8 @@ struct line *line_new(struct journal *journal, const struct line_settings *setti
 	pthread_cond_init(&line->drained, NULL);
 	line_init_confirmations(line);
 	line->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (line->wake_fd < 0 || getrandom(&line->instance, sizeof(line->instance), 0) != (ssize_t)sizeof(line->instance)) {
+	line->forwards = line_forwards_new();
+	if (!line->forwards || line->wake_fd < 0 || getrandom(&line->instance, sizeof(line->instance), 0) != (ssize_t)sizeof(line->instance)) {
 		error_set(err, ERROR_SYSTEM, "line: %s", strerror(errno));
 		goto fail;
 	}

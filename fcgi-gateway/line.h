@@ -15,6 +15,8 @@
 #include "journal.h"
 
 struct line;
+struct request;
+struct response;
 
 struct line_settings {
 	const char *events_endpoint; /* PUB */
@@ -23,6 +25,7 @@ struct line_settings {
 	uint64_t silence_ms;         /* a hub that reports nothing for longer is gone */
 	size_t queue_bytes;          /* waiting to be sent: past it publishers wait */
 	struct journal_bound chunk;  /* of a repair */
+	size_t inbound_max;          /* bytes of one message from a hub or a front end */
 };
 
 enum line_counter {
@@ -35,6 +38,9 @@ enum line_counter {
 	LINE_MALFORMED,      /* not a message */
 	LINE_UNEXPECTED,     /* a message out of place */
 	LINE_REFUSED_HELLOS,
+	LINE_FORWARDED,      /* requests of front ends that were answered here */
+	LINE_FORWARDS_LATE,  /* too late to begin with them */
+	LINE_FORWARDS_TURNED_AWAY, /* too many at once */
 	LINE_COUNTER_COUNT,
 };
 const char *line_counter_name(enum line_counter counter);
@@ -64,6 +70,12 @@ void line_activate(struct line *line, uint64_t epoch);
 /* The writer is lost: hubs are told to look elsewhere. */
 void line_deactivate(struct line *line);
 bool line_is_active(struct line *line); /* any thread */
+
+/* From now on front ends' requests are handled, on threads of the line's own. handle: any of them; response comes all zero. */
+int line_serve(struct line *line, size_t threads, void (*handle)(void *data, const struct request *request, struct response *response),
+               void *data, struct error *err) MUST_CHECK;
+/* Those that were begun are answered; the others are not. Before whatever handle needs goes away. */
+void line_stop_serving(struct line *line);
 
 /* A sequencer_sink's publish: data is the line. */
 void line_publish(void *data, uint64_t epoch, uint64_t seq, struct bytes packed);

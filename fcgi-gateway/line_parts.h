@@ -5,7 +5,8 @@
  * line_queue.c    events from other threads to PUB
  * line_talk.c     the hubs' conversation
  * line_repair.c   what hubs missed
- * line_confirm.c  publishers that wait for acknowledgements */
+ * line_confirm.c  publishers that wait for acknowledgements
+ * line_forward.c  front ends' requests */
 #ifndef ROOMCAST_GATEWAY_LINE_PARTS_H
 #define ROOMCAST_GATEWAY_LINE_PARTS_H
 
@@ -18,6 +19,7 @@
 #include "line.h"
 
 struct outgoing;
+struct line_forwards;
 
 struct line {
 	struct journal_reader *reader; /* the line thread's */
@@ -26,6 +28,7 @@ struct line {
 	char endpoint[MESSAGE_NAME_MAX]; /* of publisher, as hubs reach it */
 	int wake_fd;
 	pthread_t thread;
+	struct line_forwards *forwards;
 	atomic_size_t hub_count;
 	uint64_t instance;
 
@@ -81,6 +84,14 @@ void line_dismiss_hubs(struct line *line);
 /* --- line_confirm.c --- */
 
 void line_init_confirmations(struct line *line);
+
+/* --- line_forward.c --- */
+
+struct line_forwards *line_forwards_new(void);
+void line_forwards_free(struct line_forwards *forwards);
+/* The line thread: what a front end sent. packed is copied when it is kept. */
+void line_take_forward(struct line *line, const struct routing_id *from, const struct message *message, struct bytes packed);
+void line_send_answers(struct line *line);
 
 /* --- line_repair.c --- */
 

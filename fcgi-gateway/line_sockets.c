@@ -10,7 +10,6 @@
 enum {
 	PUB_HIGH_WATER = 10000,        /* messages a hub; what is dropped past it is repaired */
 	ROUTER_HIGH_WATER = 1000,
-	INBOUND_MAX = 2 << 20,         /* bytes of one message from a hub */
 	PEER_HEARTBEAT_MS = 1000,      /* ZMTP's own: notices a stopped or unreachable peer */
 	PEER_TIMEOUT_MS = 3000,
 	HANDSHAKE_MS = 5000,
@@ -24,7 +23,7 @@ struct socket_option {
 static void *open_socket(struct line *line, int type, const char *endpoint, const struct socket_option *options, size_t option_count, struct error *err)
 {
 	/* Bound to the listener with the socket, so set before it; without it libzmq allocates whatever length a stranger names. */
-	static const int64_t inbound_max = INBOUND_MAX;
+	const int64_t inbound_max = (int64_t)line->settings.inbound_max;
 	if (socket_path_clear_endpoint(endpoint, err))
 		return NULL;
 	void *socket = zmq_socket(line->context, type);

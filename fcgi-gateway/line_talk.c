@@ -144,7 +144,7 @@ static void on_relay(struct line *line, struct hub *hub, const struct message *r
 	buffer_deinit(&packed);
 }
 
-/* What a hub may say once it is known; HELLO is apart. */
+/* What a hub may say once it is known; HELLO, and front ends' FORWARD, are apart. */
 static const struct {
 	void (*handle)(struct line *line, struct hub *hub, const struct message *message, uint64_t now_ms);
 	bool names_sender;
@@ -175,6 +175,8 @@ static void on_message(struct line *line, const struct routing_id *from, struct 
 	struct hub *hub = hubs_find(&line->hubs, from);
 	if (message.kind == MESSAGE_HELLO)
 		on_hello(line, from, &message, now_ms);
+	else if (message.kind == MESSAGE_FORWARD)
+		line_take_forward(line, from, &message, packed);
 	else if (!inbound[message.kind].handle)
 		unexpected(line, from, &message, "hubs do not say that");
 	else if (!hub)

@@ -19,6 +19,7 @@ enum {
 	QUEUE_EVENTS = 10000, GROUP_EVENTS = 256,
 	QUEUE_BYTES = 64 << 20, LINE_QUEUE_BYTES = 32 << 20,
 	CHUNK_EVENTS = 256, CHUNK_BYTES = 4 << 20,
+	INBOUND_MORE = 1 << 20, /* of a message on the line, besides a request's body */
 	WEAK_KEY = 16, /* bytes; a shorter key deserves a word */
 };
 
@@ -55,6 +56,7 @@ static int open_publishing(struct process *process, const struct gateway_config 
 	struct line_settings line = {
 		.events_endpoint = config->events, .line_endpoint = config->line, .heartbeat_ms = HEARTBEAT_MS, .silence_ms = SILENCE_MS,
 		.queue_bytes = LINE_QUEUE_BYTES, .chunk = { CHUNK_EVENTS, CHUNK_BYTES },
+		.inbound_max = (size_t)config->max_body + INBOUND_MORE,
 	};
 	struct sequencer_settings sequencer = {
 		.queue_events = QUEUE_EVENTS, .queue_bytes = QUEUE_BYTES, .group_events = GROUP_EVENTS,
