@@ -1,4 +1,4 @@
-/* fcgi.h - the workers: libfcgi decodes a request that intake vetted, and encodes its answer. */
+/* fcgi.h - the workers: each takes a whole FastCGI request from intake, has it handled, and gives the answer back. */
 #ifndef ROOMCAST_GATEWAY_FCGI_H
 #define ROOMCAST_GATEWAY_FCGI_H
 

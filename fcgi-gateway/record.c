@@ -1,7 +1,7 @@
 /* record.c - FastCGI records from an untrusted peer. */
 #include "record.h"
 
-#include <ctype.h>
+#include "cgi.h"
 
 enum { KEPT_MAX = 64 << 10 }; /* bytes of memory kept between requests */
 
@@ -62,21 +62,7 @@ static int next_pair(struct bytes *rest, struct bytes *name, struct bytes *value
 	return 0;
 }
 
-static int64_t parse_length(struct bytes text)
-{
-	int64_t length = 0;
-	if (!text.len)
-		return LENGTH_ABSENT;
-	for (size_t i = 0; i < text.len; i++) {
-		if (!isdigit((unsigned char)text.data[i]))
-			return LENGTH_MALFORMED;
-		if (length < INT64_MAX / 16) /* more is too large anyway */
-			length = length * 10 + (text.data[i] - '0');
-	}
-	return length;
-}
-
-/* What libfcgi will believe must hold: lengths fit, and its C strings end where we think. */
+/* Lengths fit, and no value ends earlier for somebody who takes it for a C string. */
 static int check_params(struct record_reader *reader, struct error *err)
 {
 	struct bytes rest = buffer_bytes(&reader->params), name, value;
@@ -87,9 +73,18 @@ static int check_params(struct record_reader *reader, struct error *err)
 		if ((name.len && memchr(name.data, '\0', name.len)) || (value.len && memchr(value.data, '\0', value.len)))
 			return error_set(err, ERROR_INVALID, "a byte 0 in a parameter");
 		if (bytes_equal_text(name, "CONTENT_LENGTH"))
-			reader->content_length = parse_length(value);
+			reader->content_length = cgi_parse_length(value);
 	}
 	return 0;
+}
+
+struct bytes record_param(const struct record_reader *reader, const char *wanted)
+{
+	struct bytes rest = buffer_bytes(&reader->params), name, value, found = { "", 0 };
+	while (rest.len && next_pair(&rest, &name, &value, NULL) == 0)
+		if (bytes_equal_text(name, wanted))
+			found = value;
+	return found;
 }
 
 static int begin_request(struct record_reader *reader, uint16_t id, struct error *err)
@@ -264,4 +259,28 @@ void record_deinit(struct record_reader *reader)
 	buffer_deinit(&reader->params);
 	buffer_deinit(&reader->body);
 	buffer_deinit(&reader->reply);
+}
+
+static void add_stream(struct buffer *out, uint16_t id, struct bytes content)
+{
+	unsigned char header[RECORD_HEADER_LEN];
+	while (content.len) {
+		struct bytes part = cut(&content, CONTENT_MAX);
+		record_header(header, RECORD_STDOUT, id, part.len);
+		buffer_add(out, header, sizeof(header));
+		buffer_add_bytes(out, part);
+	}
+}
+
+void record_add_answer(const struct record_reader *reader, struct bytes head, struct bytes body, struct buffer *out)
+{
+	static const unsigned char end[8] = { 0, 0, 0, 0, STATUS_COMPLETE };
+	unsigned char header[RECORD_HEADER_LEN];
+	add_stream(out, reader->request_id, head);
+	add_stream(out, reader->request_id, body);
+	record_header(header, RECORD_STDOUT, reader->request_id, 0);
+	buffer_add(out, header, sizeof(header));
+	record_header(header, RECORD_END_REQUEST, reader->request_id, sizeof(end));
+	buffer_add(out, header, sizeof(header));
+	buffer_add(out, end, sizeof(end));
 }

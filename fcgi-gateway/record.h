@@ -1,7 +1,6 @@
-/* record.h - reads FastCGI records (FastCGI 1.0, section 3) from an untrusted peer and collects one request at a time.
+/* record.h - FastCGI 1.0 records: reads them from an untrusted peer, collects one request at a time, writes its answer.
  *
- * libfcgi 2.4.2 dies of a record with a length of 2^31 in it, waits for ever for a silent peer, and takes parameters
- * without a bound; so it is given only what passed here. No sockets: bytes come in. */
+ * No sockets: bytes come in and go out. Everything has a bound. */
 #ifndef ROOMCAST_GATEWAY_RECORD_H
 #define ROOMCAST_GATEWAY_RECORD_H
 
@@ -62,6 +61,12 @@ enum record_result record_feed(struct record_reader *reader, struct bytes *input
 /* The request was answered; its memory is kept for the next. */
 void record_next(struct record_reader *reader);
 void record_deinit(struct record_reader *reader);
+
+/* The value of a parameter of a complete request, "" when it has none; of several the last. It holds no byte 0. */
+struct bytes record_param(const struct record_reader *reader, const char *name);
+
+/* Appends the records of the whole answer (section 6.2): what a CGI program would have written to its standard output. */
+void record_add_answer(const struct record_reader *reader, struct bytes head, struct bytes body, struct buffer *out);
 
 /* Writes a record's header. content_len at most 65535. */
 void record_header(unsigned char out[static RECORD_HEADER_LEN], enum record_type type, uint16_t id, size_t content_len);

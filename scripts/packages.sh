@@ -2,11 +2,11 @@
 
 build_packages=(
 	gcc libc6-dev make autoconf automake pkg-config
-	libuv1-dev libwebsockets-dev libwebsockets-evlib-uv libhttp-parser-dev libzmq3-dev libfcgi-dev
+	libuv1-dev libwebsockets-dev libwebsockets-evlib-uv libhttp-parser-dev libzmq3-dev
 	libjson-c-dev libjwt-dev libssl-dev libinih-dev uthash-dev libsystemd-dev libsqlite3-dev libpq-dev
 )
 run_packages=(nginx python3 curl ca-certificates)
-check_packages=(libcmocka-dev systemd clang libclang-rt-14-dev apache2 libapache2-mod-fcgid lighttpd chromium python3-socketio
+check_packages=(libcmocka-dev libfcgi-dev systemd clang libclang-rt-14-dev apache2 libapache2-mod-fcgid lighttpd chromium python3-socketio
 	python3-aiohttp python3-requests python3-websocket python3-zmq)
 
 node_version_is_enough() {

@@ -1,4 +1,4 @@
-/* fuzz_record.c - any bytes on the FastCGI socket, in two pieces: what is let through is what libfcgi can take. */
+/* fuzz_record.c - any bytes on the FastCGI socket, in two pieces: what is let through is whole. */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -26,6 +26,8 @@ static bool feed_all(struct record_reader *reader, struct bytes input)
 		if (result == RECORD_MORE)
 			return true;
 		must(reader->stage == RECORD_STAGE_READY || reader->stage == RECORD_STAGE_EARLY);
+		struct bytes address = record_param(reader, "REQUEST_URI");
+		must(address.len <= reader->params.len && !memchr(address.data, '\0', address.len));
 		record_next(reader);
 	}
 }

@@ -104,6 +104,52 @@ static void test_content_length(void **state)
 	buffer_deinit(&wire);
 }
 
+static void test_parameters_are_found(void **state)
+{
+	(void)state;
+	static const char params[] = "\x01\x02" "Axy" "\x06\x00" "METHOD" "\x01\x03" "Aend" "\x80\x00\x00\x01\x80\x00\x00\x02" "Blo";
+	struct buffer wire = { 0 };
+	struct record_reader reader = { .max_body = 100 };
+	add(&wire, RECORD_BEGIN_REQUEST, 1, "\0\1\0\0\0\0\0\0", 8);
+	add(&wire, RECORD_PARAMS, 1, params, sizeof(params) - 1);
+	add(&wire, RECORD_PARAMS, 1, NULL, 0);
+	add(&wire, RECORD_STDIN, 1, NULL, 0);
+	struct bytes input = buffer_bytes(&wire);
+	assert_int_equal(record_feed(&reader, &input, NULL), RECORD_REQUEST);
+	assert_true(bytes_equal_text(record_param(&reader, "A"), "end"));
+	assert_true(bytes_equal_text(record_param(&reader, "B"), "lo"));
+	assert_int_equal(record_param(&reader, "METHOD").len, 0);
+	assert_int_equal(record_param(&reader, "METHO").len, 0);
+	record_deinit(&reader);
+	buffer_deinit(&wire);
+}
+
+static void test_an_answer_of_any_size(void **state)
+{
+	(void)state;
+	static char body[70000];
+	memset(body, 'b', sizeof(body));
+	struct record_reader reader = { .request_id = 0x0102 };
+	struct buffer out = { 0 }, content = { 0 };
+	record_add_answer(&reader, bytes_of("Status: 200 OK\r\n\r\n"), (struct bytes){ body, sizeof(body) }, &out);
+	size_t at = 0;
+	for (bool is_open = true; at < out.len; at += RECORD_HEADER_LEN) {
+		const unsigned char *header = (const unsigned char *)out.data + at;
+		size_t len = (size_t)(header[4] << 8 | header[5]);
+		assert_true(out.len - at >= RECORD_HEADER_LEN + len && header[0] == 1 && header[2] == 1 && header[3] == 2 && header[6] == 0);
+		assert_int_equal(header[1], is_open ? RECORD_STDOUT : RECORD_END_REQUEST);
+		if (is_open)
+			buffer_add(&content, header + RECORD_HEADER_LEN, len);
+		is_open = is_open && len;
+		at += len;
+	}
+	assert_int_equal(at, out.len);
+	assert_int_equal(content.len, 18 + sizeof(body));
+	assert_memory_equal(content.data + 18, body, sizeof(body));
+	buffer_deinit(&content);
+	buffer_deinit(&out);
+}
+
 static void test_a_second_request_at_once_is_declined(void **state)
 {
 	(void)state;
@@ -138,7 +184,7 @@ static void assert_malformed(struct buffer *wire)
 static void test_malformed(void **state)
 {
 	(void)state;
-	/* The second pair of lengths is what kills libfcgi 2.4.2. */
+	/* The second pair of lengths overflows a signed sum. */
 	static const struct { const char *data; size_t len; } params[] = {
 		{ "\x05\x01" "ab", 4 }, { "\xff\xff\xff\xff\xff\xff\xff\xff" "a", 9 }, { "\x80", 1 }, { "\x01", 1 }, { "\x01\x01" "a\0", 4 },
 	};
@@ -183,6 +229,8 @@ int main(void)
 		cmocka_unit_test(test_every_cut_gives_the_same_request),
 		cmocka_unit_test(test_too_large_is_known_early_and_drained),
 		cmocka_unit_test(test_content_length),
+		cmocka_unit_test(test_parameters_are_found),
+		cmocka_unit_test(test_an_answer_of_any_size),
 		cmocka_unit_test(test_a_second_request_at_once_is_declined),
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_parameters_are_bounded),
