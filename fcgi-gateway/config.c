@@ -5,18 +5,23 @@
 
 #include <roomcast/endpoint.h>
 #include <roomcast/log.h>
+#include <roomcast/message.h>
+
+#include "role.h"
 
 #define AT(member) offsetof(struct gateway_config, member)
 
 static const struct option_row rows[] = {
 	{ "common", "log-level", NULL, OPTION_TEXT, AT(log_level), "info", 0, 0, "debug, info, warning or error." },
+	{ "gateway", "role", NULL, OPTION_TEXT, AT(role), "auto", 0, 0,
+	  "gateway, front-end (hands requests on to the gateway at `line`) or auto: a front end when a web server starts it (CGI, mod_fcgid)." },
 	{ "gateway", "listen", "ROOMCAST_GATEWAY_LISTEN", OPTION_TEXT, AT(listen), "", 0, 0,
 	  "FastCGI socket: a path, or address:port; empty takes the one that systemd or spawn-fcgi passes on." },
 	{ "gateway", "listen-mode", NULL, OPTION_TEXT, AT(listen_mode), "0660", 0, 0, "Permissions of the FastCGI socket's file, octal." },
 	{ "gateway", "mount", NULL, OPTION_TEXT, AT(mount), "/api/broadcast", 0, 0, "Path under which the web server publishes the gateway." },
 	{ "gateway", "state-dir", NULL, OPTION_TEXT, AT(state_dir), "/var/lib/roomcast", 1, 4000, "Directory of the epoch file; one gateway at a time." },
 	{ "gateway", "events", NULL, OPTION_TEXT, AT(events), "ipc:///run/roomcast/events.sock", 0, 0, "Endpoint on which events are published to the hubs." },
-	{ "common", "line", NULL, OPTION_TEXT, AT(line), "ipc:///run/roomcast/line.sock", 0, 0, "Endpoint on which hubs say hello." },
+	{ "common", "line", NULL, OPTION_TEXT, AT(line), "ipc:///run/roomcast/line.sock", 0, 0, "Endpoint on which hubs say hello; a front end's: where the gateway's is, or several, comma-separated, of which one is active." },
 	{ "gateway", "api-key", NULL, OPTION_SECRET, AT(api_key), "", 0, 512, "Key that backends give as Authorization: Bearer." },
 	{ "gateway", "threads", NULL, OPTION_NUMBER, AT(threads), "8", 1, 256, "Requests that are worked on at once." },
 	{ "gateway", "max-connections", NULL, OPTION_NUMBER, AT(max_connections), "512", 1, 16384, "FastCGI connections open at once." },
@@ -34,15 +39,37 @@ static int check_endpoint(const char *name, const char *endpoint, struct error *
 	return endpoint_check(endpoint, err) ? error_context(err, "%s", name) : 0;
 }
 
+/* A front end tries several. */
+static int check_line_list(const char *list, struct error *err)
+{
+	char endpoint[MESSAGE_NAME_MAX + 1];
+	while (*list) {
+		size_t len = strcspn(list, ",");
+		if (len >= sizeof(endpoint))
+			return error_set(err, ERROR_INVALID, "line: an endpoint of %zu bytes", len);
+		memcpy(endpoint, list, len);
+		endpoint[len] = '\0';
+		if (check_endpoint("line", endpoint + strspn(endpoint, " "), err))
+			return -1;
+		list += len + (list[len] == ',');
+	}
+	return 0;
+}
+
 static int check(const void *data, struct error *err)
 {
 	const struct gateway_config *config = data;
 	enum log_level level;
+	enum role role;
 	size_t len = strlen(config->mount);
 	if (log_level_parse(config->log_level, &level))
 		return error_set(err, ERROR_INVALID, "log-level: \"%s\" is not debug, info, warning or error", config->log_level);
 	if (len && (config->mount[0] != '/' || config->mount[len - 1] == '/'))
 		return error_set(err, ERROR_INVALID, "mount: \"%s\" must begin with a slash and not end with one", config->mount);
+	if (role_choose(config->role, config->listen[0], &role, err))
+		return -1;
+	if (role != ROLE_GATEWAY)
+		return check_line_list(config->line, err);
 	if (!config->api_key[0])
 		return error_set(err, ERROR_INVALID, "api-key: without one (ROOMCAST_API_KEY) nobody could publish");
 	if (strcmp(config->events, config->line) == 0)

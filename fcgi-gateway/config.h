@@ -7,7 +7,7 @@
 #include <roomcast/options.h>
 
 struct gateway_config {
-	char *listen, *listen_mode, *mount, *state_dir;
+	char *role, *listen, *listen_mode, *mount, *state_dir;
 	char *events, *line;
 	char *api_key;
 	char *log_level;

@@ -22,7 +22,7 @@ enum {
 	WAIT_MAX_MS = 1000,
 	RETRY_AFTER_S = 1,
 	STOP_MS = 1000,
-	ENDPOINTS_MAX = FORWARD_TARGETS_MAX * (MESSAGE_NAME_MAX + 1),
+	ENDPOINTS_SIZE = FORWARD_TARGETS_MAX * (MESSAGE_NAME_MAX + 1),
 };
 
 /* One request; lies with the thread that waits for it. */
@@ -50,7 +50,7 @@ struct forward {
 
 	pthread_mutex_t lock; /* of all below */
 	struct ticket *incoming; /* utlist */
-	char endpoints[ENDPOINTS_MAX];
+	char endpoints[ENDPOINTS_SIZE];
 	bool has_new_endpoints, is_stopping, is_ending;
 	uint64_t stop_at_ms; /* monotonic; from then on nobody waits for answers */
 	uint64_t last_counter;
@@ -270,7 +270,7 @@ static void wait_for_work(struct forward *forward, uint64_t stop_at_ms)
 /* What other threads handed over. False at the end. */
 static bool take_over(struct forward *forward, bool *is_stopping, uint64_t *stop_at_ms)
 {
-	char endpoints[ENDPOINTS_MAX];
+	char endpoints[ENDPOINTS_SIZE];
 	pthread_mutex_lock(&forward->lock);
 	bool has_new_endpoints = forward->has_new_endpoints, is_ending = forward->is_ending;
 	*is_stopping = forward->is_stopping;
@@ -320,6 +320,14 @@ void forward_set_target(struct forward *forward, const char *endpoints)
 		wake(forward);
 	}
 	pthread_mutex_unlock(&forward->lock);
+}
+
+bool forward_has_target(struct forward *forward)
+{
+	pthread_mutex_lock(&forward->lock);
+	bool has_target = forward->endpoints[0];
+	pthread_mutex_unlock(&forward->lock);
+	return has_target;
 }
 
 static void wait_for_answer(struct forward *forward, struct ticket *ticket)

@@ -6,6 +6,7 @@
 #ifndef ROOMCAST_GATEWAY_FORWARD_H
 #define ROOMCAST_GATEWAY_FORWARD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "request.h"
@@ -25,6 +26,8 @@ struct forward *forward_new(const struct forward_settings *settings, struct erro
 /* Any thread: line endpoints, comma-separated, of gateways of which one may be active; "": none is known. Doing it again with the same
  * costs nothing. At most FORWARD_TARGETS_MAX count. */
 void forward_set_target(struct forward *forward, const char *endpoints);
+
+bool forward_has_target(struct forward *forward);
 
 /* Any thread: waits; response comes all zero and is complete on return. */
 void forward_request(struct forward *forward, const struct request *request, struct response *response);

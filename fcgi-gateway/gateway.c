@@ -21,9 +21,19 @@ static void answer(struct gateway *gateway, const struct request *request, struc
 		route->handle(gateway, route, request, response);
 }
 
+/* Somebody else is active: all checks happen there. */
+static bool is_standby(struct gateway *gateway, const struct request *request)
+{
+	return gateway->forward && !request->is_forwarded && !line_is_active(gateway->line) && forward_has_target(gateway->forward);
+}
+
 void gateway_handle(struct gateway *gateway, const struct request *request, struct response *response)
 {
 	static _Thread_local struct log_limit limit;
+	if (is_standby(gateway, request)) {
+		forward_request(gateway->forward, request, response);
+		return;
+	}
 	answer(gateway, request, response);
 	if (response->body.has_failed || !response->status)
 		response_refuse(response, REFUSAL_UNAVAILABLE, "out of memory");

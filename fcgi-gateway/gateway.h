@@ -4,6 +4,7 @@
 
 #include "authorize.h"
 #include "counters.h"
+#include "forward.h"
 #include "journal.h"
 #include "line.h"
 #include "request.h"
@@ -14,6 +15,7 @@ struct gateway {
 	const struct authorizer *authorizer;
 	struct sequencer *sequencer;
 	struct line *line;
+	struct forward *forward;  /* to the active gateway while this one is a standby; NULL: it never is */
 	struct journal *journal;
 	size_t max_body;
 	uint64_t started_ms;      /* monotonic */

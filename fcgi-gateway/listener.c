@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,11 +31,20 @@ static bool is_listening_socket(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &len) == 0 && value;
 }
 
-static int inherit(struct listener *out, struct error *err)
+static bool is_from_systemd(void)
 {
 	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
-	bool is_systemd = pid && count && atol(pid) == (long)getpid() && atoi(count) >= 1;
-	out->fd = is_systemd ? SYSTEMD_FIRST_FD : STDIN_FILENO;
+	return pid && count && atol(pid) == (long)getpid() && atoi(count) >= 1;
+}
+
+bool listener_is_standard_input(void)
+{
+	return !is_from_systemd() && is_listening_socket(STDIN_FILENO);
+}
+
+static int inherit(struct listener *out, struct error *err)
+{
+	out->fd = is_from_systemd() ? SYSTEMD_FIRST_FD : STDIN_FILENO;
 	if (is_listening_socket(out->fd))
 		return finish(out, err);
 	out->fd = -1;

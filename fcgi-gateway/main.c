@@ -8,11 +8,11 @@
 #include <roomcast/log.h>
 #include <roomcast/notify.h>
 
+#include "carrier.h"
 #include "config.h"
-#include "fcgi.h"
+#include "front_end.h"
 #include "gateway.h"
-#include "intake.h"
-#include "listener.h"
+#include "role.h"
 
 enum {
 	HEARTBEAT_MS = 500, SILENCE_MS = 3000,
@@ -25,11 +25,10 @@ enum {
 
 /* In the order in which they begin; they end in reverse. */
 struct process {
-	struct listener listener;
+	struct carrier carrier;
 	struct authorizer authorizer;
 	struct gateway gateway;
-	struct intake *intake;
-	struct fcgi *fcgi;
+	struct front_end front_end; /* instead of all of these */
 };
 
 static void handle(void *data, const struct request *request, struct response *response)
@@ -62,7 +61,9 @@ static int open_publishing(struct process *process, const struct gateway_config 
 		.queue_events = QUEUE_EVENTS, .queue_bytes = QUEUE_BYTES, .group_events = GROUP_EVENTS,
 		.timeout_ms = (uint64_t)config->publish_timeout, .wall_ms = clock_wall_ms,
 	};
-	gateway->line = line_new(gateway->journal, &line, err);
+	struct forward_settings forward = front_end_forward_settings(config);
+	gateway->forward = forward_new(&forward, err);
+	gateway->line = !gateway->forward ? NULL : line_new(gateway->journal, &line, err);
 	if (!gateway->line) {
 		writer->operations->close(writer);
 		return -1;
@@ -72,21 +73,16 @@ static int open_publishing(struct process *process, const struct gateway_config 
 	return gateway->sequencer ? 0 : -1;
 }
 
+/* Front ends' requests have threads of their own, so that neither kind waits for the other. */
 static int open_requests(struct process *process, const struct gateway_config *config, struct error *err)
 {
-	struct intake_settings intake = {
-		.max_connections = (size_t)config->max_connections, .max_body = (size_t)config->max_body,
-		.progress_ms = (uint64_t)config->request_timeout, .request_ms = 6 * (uint64_t)config->request_timeout,
-		.idle_ms = (uint64_t)config->idle_timeout,
-	};
-	struct fcgi_settings fcgi = { .threads = (size_t)config->threads, .mount = config->mount, .handle = handle, .data = &process->gateway };
-	process->intake = intake_new(process->listener.fd, &intake, err);
-	if (!process->intake)
+	struct gateway *gateway = &process->gateway;
+	if (line_serve(gateway->line, (size_t)config->threads, handle, gateway, err)
+	    || carrier_start(&process->carrier, config, handle, gateway, err))
 		return -1;
-	process->gateway.carrier = process->intake;
-	process->gateway.carrier_status = intake_add_status;
-	process->fcgi = fcgi_new(process->intake, &fcgi, err);
-	return process->fcgi ? 0 : -1;
+	gateway->carrier = process->carrier.intake;
+	gateway->carrier_status = intake_add_status;
+	return 0;
 }
 
 static int begin(struct process *process, const struct gateway_config *config, struct error *err)
@@ -95,7 +91,7 @@ static int begin(struct process *process, const struct gateway_config *config, s
 	if (key.len < WEAK_KEY)
 		log_warning("msg=\"the API key is short\" bytes=%zu", key.len);
 	if (authorizer_add(&process->authorizer, "default", key, SCOPE_ALL, err)
-	    || listener_open(config->listen, config->listen_mode, &process->listener, err)
+	    || carrier_open(&process->carrier, config, err)
 	    || open_publishing(process, config, err) || open_requests(process, config, err))
 		return -1;
 	return 0;
@@ -104,14 +100,16 @@ static int begin(struct process *process, const struct gateway_config *config, s
 /* What was begun: requests under way are answered, what was answered is sent. */
 static void end(struct process *process)
 {
-	if (process->intake)
-		intake_stop(process->intake);
-	fcgi_free(process->fcgi);
-	intake_free(process->intake);
+	carrier_stop(&process->carrier);
+	if (process->gateway.forward)
+		forward_stop(process->gateway.forward);
+	carrier_close(&process->carrier);
+	if (process->gateway.line)
+		line_stop_serving(process->gateway.line);
 	sequencer_free(process->gateway.sequencer);
 	line_free(process->gateway.line);
+	forward_free(process->gateway.forward);
 	journal_close(process->gateway.journal);
-	listener_close(&process->listener);
 	counters_deinit(&process->gateway.counters);
 }
 
@@ -125,10 +123,33 @@ static void hold_signals(sigset_t *signals)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-static int run(const struct gateway_config *config)
+static int begin_role(struct process *process, const struct gateway_config *config, enum role role, struct error *err)
+{
+	if (role == ROLE_FRONT_END) {
+		int result = front_end_begin(&process->front_end, config, err);
+		if (result == 0)
+			log_info("msg=started role=front-end line=%s", config->line);
+		return result;
+	}
+	int result = begin(process, config, err);
+	if (result == 0)
+		log_info("msg=started listen=%s mount=%s events=%s line=%s", config->listen[0] ? config->listen : "inherited", config->mount,
+		         config->events, config->line);
+	return result;
+}
+
+static void end_role(struct process *process, enum role role)
+{
+	if (role == ROLE_FRONT_END)
+		front_end_end(&process->front_end);
+	else
+		end(process);
+}
+
+static int run(const struct gateway_config *config, enum role role)
 {
 	struct process process = {
-		.listener.fd = -1,
+		.carrier.listener.fd = -1, .front_end.carrier.listener.fd = -1,
 		.gateway = { .max_body = (size_t)config->max_body, .started_ms = clock_monotonic_ms() },
 	};
 	struct error err = { 0 };
@@ -138,52 +159,59 @@ static int run(const struct gateway_config *config)
 	umask(0077);
 	process.gateway.authorizer = &process.authorizer;
 	counters_init(&process.gateway.counters);
-	int result = begin(&process, config, &err);
+	int result = begin_role(&process, config, role, &err);
 	if (result) {
 		log_error("msg=\"cannot start\" error=\"%s\"", err.text);
 	} else {
-		struct sequencer_figures sequencer;
-		sequencer_figures(process.gateway.sequencer, &sequencer);
-		log_info("msg=started listen=%s mount=%s epoch=%llu events=%s line=%s", config->listen[0] ? config->listen : "inherited", config->mount,
-		         (unsigned long long)sequencer.epoch, config->events, config->line);
 		notify_ready();
 		while (sigwait(&signals, &number))
 			continue;
 		log_info("msg=\"signal received\" number=%d", number);
 		notify_stopping();
 	}
-	end(&process);
+	end_role(&process, role);
 	if (result == 0)
 		log_info("msg=ended");
 	return result ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* A CGI script's answer, so that whoever configured it sees more than an empty page. */
-static int refuse_cgi(void)
+static void set_log(const struct gateway_config *config)
 {
-	fputs("roomcast-gateway: started as a CGI program; it must run as a FastCGI server (--listen=/path/to/socket)\n", stderr);
-	puts("Status: 503 Service Unavailable\r\nContent-Type: application/json\r\n\r\n"
-	     "{\"success\":false,\"error\":\"the gateway must run as a FastCGI server\",\"code\":\"unavailable\"}");
-	return EXIT_FAILURE;
+	enum log_level level = LOG_LEVEL_INFO;
+	if (log_level_parse(config->log_level, &level) == 0)
+		log_open(gateway_program.name, level);
+}
+
+/* RFC 3875, 4.4: a query without "=" comes as arguments. Those are a stranger's, never options. */
+static int run_cgi(char **argv)
+{
+	struct gateway_config config;
+	struct error err;
+	if (options_load(&gateway_program, &config, 1, argv, &err) != OPTIONS_RUN)
+		return front_end_refuse_cgi(err.text);
+	set_log(&config);
+	signal(SIGPIPE, SIG_IGN);
+	int status = front_end_run_cgi(&config);
+	options_deinit(&gateway_program, &config);
+	return status;
 }
 
 int main(int argc, char **argv)
 {
 	struct gateway_config config;
-	struct error err;
-	if (getenv("GATEWAY_INTERFACE") && getenv("REQUEST_METHOD"))
-		return refuse_cgi();
+	struct error err = { 0 };
+	enum role role = ROLE_GATEWAY;
+	if (role_choose("gateway", false, &role, &err) == 0 && role == ROLE_CGI)
+		return run_cgi(argv);
 	enum options_result result = options_load(&gateway_program, &config, argc, argv, &err);
 	if (result == OPTIONS_EXIT)
 		return EXIT_SUCCESS;
-	if (result == OPTIONS_ERROR) {
+	if (result == OPTIONS_ERROR || role_choose(config.role, config.listen[0], &role, &err)) {
 		fprintf(stderr, "%s: %s\n", gateway_program.name, err.text);
 		return EXIT_FAILURE;
 	}
-	enum log_level level = LOG_LEVEL_INFO;
-	if (log_level_parse(config.log_level, &level) == 0)
-		log_open(gateway_program.name, level);
-	int status = run(&config);
+	set_log(&config);
+	int status = run(&config, role);
 	options_deinit(&gateway_program, &config);
 	return status;
 }

@@ -1,0 +1,27 @@
+/* carrier.h - what carries requests to a handler: the FastCGI socket, its connections, the workers. */
+#ifndef ROOMCAST_GATEWAY_CARRIER_H
+#define ROOMCAST_GATEWAY_CARRIER_H
+
+#include "config.h"
+#include "fcgi.h"
+#include "intake.h"
+#include "listener.h"
+
+/* Nothing is open while listener.fd is -1 and the rest is zero. */
+struct carrier {
+	struct listener listener;
+	struct intake *intake;
+	struct fcgi *fcgi;
+};
+
+/* Opens the socket, early: whoever connects waits until carrier_start. */
+int carrier_open(struct carrier *carrier, const struct gateway_config *config, struct error *err) MUST_CHECK;
+/* handle as in fcgi.h. */
+int carrier_start(struct carrier *carrier, const struct gateway_config *config,
+                  void (*handle)(void *data, const struct request *request, struct response *response), void *data, struct error *err) MUST_CHECK;
+/* No more requests come. */
+void carrier_stop(struct carrier *carrier);
+/* Requests under way are answered. */
+void carrier_close(struct carrier *carrier);
+
+#endif

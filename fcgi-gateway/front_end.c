@@ -1,0 +1,140 @@
+/* front_end.c - front ends. */
+#include "front_end.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <roomcast/clock.h>
+
+#include "cgi.h"
+
+enum {
+	CONNECT_MS = 1500,
+	ANSWER_MORE_MS = 3000, /* than the active gateway itself waits for its journal: for ?confirm=1 and the way */
+	READ_SIZE = 64 << 10,
+};
+
+struct forward_settings front_end_forward_settings(const struct gateway_config *config)
+{
+	return (struct forward_settings){ .connect_ms = CONNECT_MS, .answer_ms = (uint64_t)config->publish_timeout + ANSWER_MORE_MS };
+}
+
+static struct forward *open_forward(const struct gateway_config *config, struct error *err)
+{
+	struct forward_settings settings = front_end_forward_settings(config);
+	struct forward *forward = forward_new(&settings, err);
+	if (forward)
+		forward_set_target(forward, config->line);
+	return forward;
+}
+
+/* --- a FastCGI server --- */
+
+static void handle(void *data, const struct request *request, struct response *response)
+{
+	forward_request(data, request, response);
+}
+
+int front_end_begin(struct front_end *front_end, const struct gateway_config *config, struct error *err)
+{
+	if (carrier_open(&front_end->carrier, config, err))
+		return -1;
+	front_end->forward = open_forward(config, err);
+	return front_end->forward ? carrier_start(&front_end->carrier, config, handle, front_end->forward, err) : -1;
+}
+
+void front_end_end(struct front_end *front_end)
+{
+	carrier_stop(&front_end->carrier);
+	if (front_end->forward)
+		forward_stop(front_end->forward);
+	carrier_close(&front_end->carrier);
+	forward_free(front_end->forward);
+}
+
+/* --- a CGI program --- */
+
+static struct bytes find_variable(const void *data, const char *name)
+{
+	(void)data;
+	const char *value = getenv(name);
+	return bytes_of(value ? value : "");
+}
+
+/* What comes within timeout_ms, at most max bytes and one. */
+static void read_input(struct buffer *out, size_t max, uint64_t timeout_ms)
+{
+	uint64_t until_ms = clock_monotonic_ms() + timeout_ms, now_ms;
+	struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
+	while (out->len <= max && (now_ms = clock_monotonic_ms()) < until_ms) {
+		size_t most = max + 1 - out->len < READ_SIZE ? max + 1 - out->len : READ_SIZE;
+		char *place = buffer_reserve(out, most);
+		if (!place || (poll(&input, 1, (int)(until_ms - now_ms)) < 0 && errno != EINTR))
+			return;
+		ssize_t got = input.revents ? read(STDIN_FILENO, place, most) : -1;
+		if (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN))
+			return;
+		out->len += got > 0 ? (size_t)got : 0;
+	}
+}
+
+/* RFC 3875, 4.2: no more is read than was announced. Without an announcement the body ends with the input. */
+static void read_body(struct request *request, const struct gateway_config *config, struct buffer *body)
+{
+	size_t max_body = (size_t)config->max_body;
+	if (request->content_length > config->max_body)
+		request->is_too_large = true;
+	else if (request->content_length > 0)
+		read_input(body, (size_t)request->content_length - 1, (uint64_t)config->request_timeout);
+	else if (request->content_length == LENGTH_ABSENT && bytes_equal_text(request->method, "POST"))
+		read_input(body, max_body, (uint64_t)config->request_timeout);
+	if (body->len > max_body) {
+		request->is_too_large = true;
+		buffer_clear(body);
+	}
+	request->body = buffer_bytes(body);
+}
+
+static int print(const struct response *response)
+{
+	struct buffer head = { 0 };
+	cgi_add_head(response, &head);
+	bool is_printed = !head.has_failed && fwrite(head.data, 1, head.len, stdout) == head.len
+	    && fwrite(response->body.data, 1, response->body.len, stdout) == response->body.len && fflush(stdout) == 0;
+	buffer_deinit(&head);
+	return is_printed ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int front_end_refuse_cgi(const char *reason)
+{
+	struct response response = { 0 };
+	fprintf(stderr, "roomcast-gateway: %s\n", reason);
+	response_refuse(&response, REFUSAL_UNAVAILABLE, "the gateway's front end cannot start: its configuration is wrong");
+	int status = print(&response);
+	response_deinit(&response);
+	return status;
+}
+
+int front_end_run_cgi(const struct gateway_config *config)
+{
+	struct buffer scratch = { 0 }, body = { 0 };
+	struct request request;
+	struct response response = { 0 };
+	struct error err = { 0 };
+	cgi_read_request(find_variable, NULL, config->mount, &scratch, &request);
+	read_body(&request, config, &body);
+	struct forward *forward = open_forward(config, &err);
+	if (forward)
+		forward_request(forward, &request, &response);
+	else
+		response_refuse(&response, REFUSAL_UNAVAILABLE, "%s", err.text);
+	int status = print(&response);
+	forward_free(forward);
+	response_deinit(&response);
+	buffer_deinit(&body);
+	buffer_deinit(&scratch);
+	return status;
+}
