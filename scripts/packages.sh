@@ -6,8 +6,11 @@ build_packages=(
 	libjson-c-dev libjwt-dev libssl-dev libinih-dev uthash-dev libsystemd-dev libsqlite3-dev libpq-dev
 )
 run_packages=(nginx python3 curl ca-certificates)
-check_packages=(libcmocka-dev libfcgi-dev systemd clang libclang-rt-14-dev apache2 libapache2-mod-fcgid lighttpd chromium python3-socketio
-	python3-aiohttp python3-requests python3-websocket python3-zmq)
+check_packages=(
+	libcmocka-dev clang libclang-rt-14-dev libfcgi-dev
+	apache2 libapache2-mod-fcgid lighttpd postgresql systemd iproute2
+	chromium python3-socketio python3-aiohttp python3-requests python3-websocket python3-zmq
+)
 
 node_version_is_enough() {
 	local version
@@ -38,7 +41,7 @@ missing_packages() {
 
 # What root has to do, as one program. Debian starts a service as soon as its package is installed: the system's
 # nginx would take port 80 although only its program is wanted here. policy-rc.d is Debian's own word against
-# that; it stands there only for as long as the installation takes, and an nginx that was not here before is not started
+# that; it stands there only for as long as the installation takes, and services that were not here before are not started
 # at the next boot either.
 as_root_install='
 set -e
@@ -50,12 +53,15 @@ if [ ! -e "$policy" ]; then
 	printf "#!/bin/sh\nexit 101\n" >"$policy"
 	chmod 755 "$policy"
 fi
-had_nginx=$(command -v nginx || true)
+new=
+for service in nginx apache2 lighttpd postgresql; do
+	[ -e "/etc/init.d/$service" ] || new="$new $service.service"
+done
 apt-get -q update
 apt-get -q -y -o DPkg::Lock::Timeout=120 --no-install-recommends install "$@"
-if [ -z "$had_nginx" ] && command -v systemctl >/dev/null; then
-	systemctl --quiet disable nginx.service 2>/dev/null || true
-fi
+for service in $new; do
+	! command -v systemctl >/dev/null || systemctl --quiet disable "$service" 2>/dev/null || true
+done
 '
 
 # install_packages LOG NAME...: not interrupted by signals, because a half-done dpkg is worse than a late end.

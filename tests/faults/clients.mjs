@@ -24,8 +24,14 @@ export function crowd(count, { hasRecovery = true } = {}) {
 	});
 }
 
+/** Pages, one for each user, that follow everything. */
+export const pages = (count) => Array.from({ length: count }, (_, index) => {
+	const user = `u${(index % 4) + 1}`;
+	return { name: `${user}-page-${index}`, user, types: TYPES[0], token: token(user) };
+});
+
 export class Clients {
-	static async start(url, clients) {
+	static async start({ url }, clients) {
 		const self = new Clients();
 		Object.assign(self, { clients, counts: {}, reports: [] });
 		self.child = fork(join(top, "tests/faults/client.mjs"), { stdio: ["ignore", "inherit", "inherit", "ipc"] });
@@ -51,7 +57,10 @@ export class Clients {
 	async report() {
 		this.child.send("report");
 		await this.done;
-		this.child.kill();
 		return this.reports.map((report) => ({ ...this.clients.find(({ name }) => name === report.name), ...report }));
+	}
+
+	stop() {
+		this.child.kill();
 	}
 }

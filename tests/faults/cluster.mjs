@@ -33,12 +33,13 @@ export function get(where, path, headers = {}) {
 }
 
 export class Cluster {
-	/** Settings: hubs, gateways, hubOptions, gatewayOptions (arrays of --name=value), gatewayEnv, random, stateDir. */
-	static async start({ hubs = 2, gateways = 1, hubOptions = [], gatewayOptions = [], gatewayEnv = {}, random = Math.random, stateDir } = {}) {
+	/** Settings: hubs, gateways, hubOptions, gatewayOptions (arrays of --name=value), gatewayEnv, random, stateDir, network
+	 * (a Network that lies between hubs and gateways). */
+	static async start({ hubs = 2, gateways = 1, hubOptions = [], gatewayOptions = [], gatewayEnv = {}, random = Math.random, stateDir, network } = {}) {
 		const cluster = new Cluster();
 		cluster.dir = mkdtempSync(join(tmpdir(), "rcf-"));
 		chmodSync(cluster.dir, 0o711);
-		Object.assign(cluster, { random, apiKey: API_KEY, stateDir: stateDir ?? join(cluster.dir, "state"), links: [] });
+		Object.assign(cluster, { random, apiKey: API_KEY, stateDir: stateDir ?? join(cluster.dir, "state"), network, links: [] });
 		for (const name of ["log", "tmp", "page", "state"]) mkdirSync(join(cluster.dir, name));
 		cluster.port = await freePort();
 		cluster.gateways = numbers(gateways).map((number) => cluster.gateway(number, gatewayOptions, gatewayEnv));
@@ -124,7 +125,9 @@ ${half("roomcast-server.conf")}
 		const links = [];
 		for (const kind of kinds) {
 			const file = `${kind}-${gateway.number}.sock`;
-			links.push(await this.link(`${daemon.name}/${file}`, { path: join(daemon.cwd, file) }, { path: join(gateway.cwd, file) }));
+			const there = join(gateway.cwd, file);
+			const path = this.network ? await this.network.through(there) : there;
+			links.push(await this.link(`${daemon.name}/${file}`, { path: join(daemon.cwd, file) }, { path }));
 		}
 		return links;
 	}

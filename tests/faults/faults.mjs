@@ -1,6 +1,8 @@
-// What is done to a cluster while it works. Each fault harms, waits a while, and mends; when inject() returns, all is whole again.
+// What is done to a cluster while it works. Each fault harms, waits a while, and mends; when inject() returns, all is whole again. `needs` names
+// the part of the surroundings (surroundings.mjs) without which it cannot be.
 import { setTimeout as pause } from "node:timers/promises";
 
+import { until } from "../integration/roomcast.mjs";
 import { between, pick } from "./random.mjs";
 
 /** Starts a daemon that was killed, after a while. */
@@ -9,65 +11,101 @@ async function revive(cluster, daemon, random, most_ms = 1500) {
 	await cluster.restart(daemon);
 }
 
-async function stopFor(daemon, ms) {
+const ending = (kind, signal) => async ({ cluster, random }) => {
+	const daemon = pick(random, cluster[kind]);
+	await daemon.end(signal);
+	await revive(cluster, daemon, random);
+};
+
+const stopping = (kind) => async ({ cluster, random }) => {
+	const daemon = pick(random, cluster[kind]);
 	daemon.pause();
-	await pause(ms);
+	await pause(between(random, 100, 5000));
 	daemon.resume();
-}
+};
 
 /** Lets the links of one hub be harmed for a while. */
-async function harmLine(cluster, random, harm, least_ms, most_ms) {
+const line = (harm, least_ms, most_ms) => async ({ cluster, random }) => {
 	const hub = pick(random, cluster.hubs);
-	for (const link of hub.links) harm(link);
+	for (const link of hub.links) harm(link, random);
 	await pause(between(random, least_ms, most_ms));
 	for (const link of hub.links) link.restore();
-}
+};
+
+/** Lets the connections of clients be harmed for a while. */
+const front = (harm, least_ms, most_ms) => async ({ cluster, random }) => {
+	harm(cluster.front, random);
+	await pause(between(random, least_ms, most_ms));
+	cluster.front.restore();
+};
+
+const some = (random) => between(random, 0.2, 1);
 
 export const FAULTS = {
-	"gateway-kill": async ({ cluster, random }) => {
-		const gateway = pick(random, cluster.gateways);
-		await gateway.end("SIGKILL");
-		await revive(cluster, gateway, random);
+	"gateway-kill": { inject: ending("gateways", "SIGKILL") },
+	"gateway-term": { inject: ending("gateways", "SIGTERM") },
+	"gateway-stop": { inject: stopping("gateways") },
+	"hub-kill": { inject: ending("hubs", "SIGKILL") },
+	"hub-stop": { inject: stopping("hubs") },
+	"hubs-roll": {
+		async inject({ cluster }) {
+			for (const hub of cluster.hubs) {
+				await hub.end("SIGTERM");
+				await cluster.restart(hub);
+			}
+		},
 	},
-	"gateway-term": async ({ cluster, random }) => {
-		const gateway = pick(random, cluster.gateways);
-		await gateway.end("SIGTERM");
-		await revive(cluster, gateway, random);
+	"line-cut": { inject: line((link) => link.cut(), 200, 7000) },
+	"line-reset": { inject: line((link) => link.reset(), 0, 100) },
+	"line-slow": { inject: line((link, random) => link.slow(between(random, 5, 150), 0.05), 500, 3000) },
+	"client-reset": { inject: front((link, random) => link.reset(some(random)), 0, 500) },
+	"client-freeze": { inject: front((link, random) => link.freeze(some(random)), 0, 500) },
+	"client-away": { inject: front((link) => link.cut(), 100, 8000) },
+	"client-slow": { inject: front((link, random) => link.slow(between(random, 5, 150), 0.03), 500, 3000) },
+	"cable-cut": {
+		needs: "network",
+		async inject({ network, random }) {
+			network.cut();
+			await pause(between(random, 200, 6000));
+			network.restore();
+		},
 	},
-	"gateway-stop": ({ cluster, random }) => stopFor(pick(random, cluster.gateways), between(random, 100, 5000)),
-	"hub-kill": async ({ cluster, random }) => {
-		const hub = pick(random, cluster.hubs);
-		await hub.end("SIGKILL");
-		await revive(cluster, hub, random);
+	"cable-bad": {
+		needs: "netem",
+		async inject({ network, random }) {
+			network.disturb("delay", `${Math.round(between(random, 5, 100))}ms`, "10ms", "loss", `${Math.round(between(random, 1, 10))}%`);
+			await pause(between(random, 500, 4000));
+			network.calm();
+		},
 	},
-	"hub-stop": ({ cluster, random }) => stopFor(pick(random, cluster.hubs), between(random, 100, 5000)),
-	"line-cut": ({ cluster, random }) => harmLine(cluster, random, (link) => link.cut(), 200, 7000),
-	"line-reset": ({ cluster, random }) => harmLine(cluster, random, (link) => link.reset(), 0, 100),
-	"line-slow": ({ cluster, random }) => harmLine(cluster, random, (link) => link.slow(between(random, 5, 150), 0.05), 500, 3000),
-	"client-reset": async ({ cluster, random }) => {
-		for (let times = 1 + Math.floor(random() * 4); times > 0; times--) {
-			cluster.front.reset(between(random, 0.2, 1));
-			await pause(between(random, 20, 1000));
-		}
+	"disk-full": {
+		needs: "disk",
+		async inject({ disk, publisher, random }) {
+			const refused = publisher.count(503);
+			disk.fill();
+			await until("publishers are told that nothing can be stored", () => publisher.count(503) > refused);
+			await pause(between(random, 0, 2000));
+			disk.free();
+			const accepted = publisher.count(200);
+			await until("events are stored again", () => publisher.count(200) > accepted);
+		},
 	},
-	"client-freeze": async ({ cluster, random }) => {
-		cluster.front.freeze(between(random, 0.2, 1));
-		await pause(between(random, 100, 1000));
+	"postgres-restart": {
+		needs: "postgres",
+		async inject({ postgres, random }) {
+			await postgres.down(pick(random, ["SIGINT", "SIGQUIT"]));
+			await pause(between(random, 0, 3000));
+			await postgres.up();
+		},
 	},
-	"client-away": async ({ cluster, random }) => {
-		cluster.front.cut();
-		await pause(between(random, 100, 8000));
-		cluster.front.restore();
-	},
-	"client-slow": async ({ cluster, random }) => {
-		cluster.front.slow(between(random, 5, 150), 0.03);
-		await pause(between(random, 500, 3000));
-		cluster.front.restore();
-	},
-	"rolling-restart": async ({ cluster }) => {
-		for (const hub of cluster.hubs) {
-			await hub.end("SIGTERM");
-			await cluster.restart(hub);
-		}
+	"gateway-takeover": {
+		needs: "standby",
+		async inject({ cluster, publisher, random }) {
+			const active = await cluster.activeGateway();
+			await active.end("SIGKILL");
+			const accepted = publisher.count(200);
+			await until("the other gateway takes over", () => publisher.count(200) > accepted, 20_000);
+			await revive(cluster, active, random);
+		},
 	},
 };

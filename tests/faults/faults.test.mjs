@@ -16,9 +16,15 @@ async function isGood(context, settings) {
 }
 
 describe("each alone", () => {
-	const clientsStay = ["gateway-stop", "hub-stop", "line-cut", "line-reset", "line-slow"];
+	const clientsStay = ["hub-stop", "line-cut", "line-reset", "line-slow"];
 	test(`clients stay connected: ${clientsStay.join(", ")}`, async (context) => {
 		const { reports } = await isGood(context, { faults: clientsStay });
+		assert.ok(reports.every(({ disconnects }) => disconnects === 0), "nobody's connection broke");
+	});
+
+	test("a cable between two network namespaces is pulled", async (context) => {
+		const { reports, lacks } = await isGood(context, { faults: ["cable-cut", "cable-bad"] });
+		for (const [what, why] of Object.entries(lacks)) context.diagnostic(`without ${what}: ${why}`);
 		assert.ok(reports.every(({ disconnects }) => disconnects === 0), "nobody's connection broke");
 	});
 

@@ -103,6 +103,11 @@ export class Publisher {
 		}
 	}
 
+	/** How many attempts were answered so. */
+	count(status) {
+		return this.statuses.get(status) ?? 0;
+	}
+
 	/** When all others have ended: an event for everyone, accepted at last. Returns its tag. */
 	async farewell() {
 		const [stream] = STREAMS.filter(({ name }) => name === "system");

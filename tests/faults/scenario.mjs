@@ -2,67 +2,106 @@
 import { setTimeout as pause } from "node:timers/promises";
 
 import { FAILINGS, check, total } from "./checker.mjs";
-import { Clients, crowd } from "./clients.mjs";
+import { Pages } from "./browser.mjs";
+import { Clients, crowd, pages } from "./clients.mjs";
 import { Cluster } from "./cluster.mjs";
 import { FAULTS } from "./faults.mjs";
 import { Publisher, now, unordered } from "./publisher.mjs";
 import { between, pick, randomFrom } from "./random.mjs";
+import { Surroundings } from "./surroundings.mjs";
 
 const SETTLE_MS = 60_000;
 const CALM_MS = 500; // between two faults, and before the first
 
 /** Harms one thing after another: each of `faults` once in order, or random ones of them until `seconds` are over. */
-async function harm({ cluster, random, faults, seconds, say }) {
+async function harm({ faults, seconds, random, say, ...parts }) {
 	const end = now() + (seconds ?? 0) * 1000;
 	for (let done = 0; seconds ? now() < end : done < faults.length; done++) {
 		const name = seconds ? pick(random, faults) : faults[done];
 		await pause(between(random, CALM_MS / 5, CALM_MS));
 		say(name);
-		await FAULTS[name]({ cluster, random });
+		await FAULTS[name].inject({ random, ...parts });
 	}
 	await pause(CALM_MS);
 }
 
 /** Waits until every client has seen the last events, or the deadline; what is missing then is the checker's to say. */
-async function settle(publisher, clients) {
+async function settle(publisher, groups) {
 	const last = await publisher.farewell();
 	const end = now() + SETTLE_MS;
-	while (now() < end && !clients.all(({ lastTag }) => lastTag === last)) await pause(50);
+	while (now() < end && !groups.every((group) => group.all(({ lastTag }) => lastTag === last))) await pause(50);
 	await pause(300); // for what may come twice
 }
 
 /** Clients with recovery are judged from their first join to the end, others when their connection never broke. */
 const judged = (report) => ({ ...report, isJudgedForLoss: report.hasRecovery || report.disconnects === 0 });
 
-/** Settings: those of a cluster, and faults, seconds (random faults for so long; else each once), seed, rate, clients, mayBeTold. */
-export async function run({ faults = [], seconds, seed, rate = 200, clients = 12, hasRecovery, say = () => {}, ...settings }) {
-	const random = randomFrom(seed);
-	const cluster = await Cluster.start({ ...settings, random });
-	const timeline = [];
-	const tell = (text) => {
-		timeline.push(`${Math.round(now())} ${text}`);
-		say(text);
-	};
-	let publisher, watching, result;
-	try {
-		publisher = new Publisher({ port: cluster.port, apiKey: cluster.apiKey, rate, random: randomFrom(seed + 1) });
-		watching = await Clients.start(cluster.url, crowd(clients, { hasRecovery }));
-		publisher.start();
-		await harm({ cluster, random, faults, seconds, say: tell });
-		tell("calm");
-		await publisher.stop();
-		await settle(publisher, watching);
-		const reports = (await watching.report()).map(judged);
-		const verdicts = check(publisher.events, reports, { unordered });
-		result = { reports, verdicts, sums: total(verdicts), events: publisher.events, statuses: Object.fromEntries(publisher.statuses), timeline };
-	} catch (err) {
-		result = { error: err, timeline };
+/** Everything that is running, so that it can be ended whatever happens. */
+class Stage {
+	constructor(settings, say) {
+		Object.assign(this, { settings, groups: [], timeline: [], say, random: randomFrom(settings.seed) });
 	}
-	watching?.child.kill();
-	await publisher?.stop().catch(() => {});
+
+	tell(text) {
+		this.timeline.push(`${Math.round(now())} ${text}`);
+		this.say(text);
+	}
+
+	async build() {
+		const { settings } = this;
+		const wants = new Set(settings.faults.map((name) => FAULTS[name].needs).map((needs) => ({ netem: "network", standby: "postgres" })[needs] ?? needs));
+		if (settings.journal === "postgres") wants.add("postgres");
+		this.around = await Surroundings.open(wants);
+		for (const [what, why] of Object.entries(this.around.lacks)) this.tell(`without ${what}: ${why}`);
+		this.faults = settings.faults.filter((name) => this.around.offers(FAULTS[name].needs, settings));
+		this.cluster = await Cluster.start({ ...settings, ...this.around.settings(), random: this.random });
+		this.publisher = new Publisher({ port: this.cluster.port, apiKey: this.cluster.apiKey, rate: settings.rate, random: randomFrom(settings.seed + 1) });
+		if (settings.clients) this.groups.push(await Clients.start(this.cluster, crowd(settings.clients, settings)));
+		if (settings.pages) this.groups.push(await Pages.start(this.cluster, pages(settings.pages)));
+	}
+
+	async play() {
+		const { cluster, publisher, random, faults, around, groups } = this;
+		publisher.start();
+		await harm({ faults, seconds: this.settings.seconds, random, say: (text) => this.tell(text), cluster, publisher, ...around });
+		this.tell("calm");
+		await publisher.stop();
+		await settle(publisher, groups);
+		const reports = (await Promise.all(groups.map((group) => group.report()))).flat().map(judged);
+		const verdicts = check(publisher.events, reports, { unordered });
+		return { reports, verdicts, sums: total(verdicts), events: publisher.events, statuses: Object.fromEntries(publisher.statuses), lacks: around.lacks };
+	}
+
+	/** Ends everything; gives what went wrong on the way. */
+	async clear(keep) {
+		for (const group of this.groups) await group.stop();
+		if (this.publisher) this.publisher.isHurried = true;
+		await this.publisher?.stop().catch(() => {});
+		const complaints = [...(this.publisher?.complaints ?? []), ...((await this.cluster?.stop({ keep })) ?? [])];
+		await this.around?.close();
+		return complaints;
+	}
+}
+
+const DEFAULTS = { faults: [], rate: 200, clients: 12, pages: 0, hubs: 2, gateways: 1 };
+
+/** Settings: those of a cluster, and faults, seconds (random faults for so long; else each once), seed, rate, clients, pages, hasRecovery,
+ * journal. say: told what happens. */
+export async function run({ say = () => {}, ...settings }) {
+	const stage = new Stage({ ...DEFAULTS, ...settings }, say);
+	let result;
+	try {
+		await stage.build();
+		result = await stage.play();
+	} catch (error) {
+		result = { error };
+	}
 	const isGood = !result.error && FAILINGS.every((name) => result.sums[name] === 0);
-	const complaints = [...(publisher?.complaints ?? []), ...(await cluster.stop({ keep: !isGood }))];
-	return { ...result, complaints, isGood: isGood && complaints.length === 0, directory: isGood ? undefined : cluster.dir, seed };
+	const complaints = await stage.clear(!isGood);
+	return {
+		...result, complaints, isGood: isGood && complaints.length === 0, seed: settings.seed, timeline: stage.timeline,
+		directory: isGood ? undefined : stage.cluster?.dir,
+	};
 }
 
 /** Everything that somebody needs who looks for the cause. */
