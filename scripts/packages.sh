@@ -55,7 +55,8 @@ if [ ! -e "$policy" ]; then
 fi
 new=
 for service in nginx apache2 lighttpd postgresql; do
-	[ -e "/etc/init.d/$service" ] || new="$new $service.service"
+	[ -e "/etc/init.d/$service" ] || [ -e "/lib/systemd/system/$service.service" ] || [ -e "/etc/systemd/system/$service.service" ] ||
+		new="$new $service.service"
 done
 apt-get -q update
 apt-get -q -y -o DPkg::Lock::Timeout=120 --no-install-recommends install "$@"
