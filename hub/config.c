@@ -16,8 +16,8 @@ static const struct option_row rows[] = {
 	{ "common", "log-level", NULL, OPTION_TEXT, PLACE(log_level), "info", 0, 0, "Least level that is logged: debug, info, warning or error." },
 	{ "common", "node-env", "NODE_ENV", OPTION_TEXT, PLACE(node_env), "production", 0, 0,
 	  "development lets anonymous clients join every sync room and allows the origin http://localhost:3000; anything else relaxes nothing." },
-	{ "common", "line", NULL, OPTION_TEXT, PLACE(line), "ipc:///run/roomcast/line.sock", 1, MESSAGE_NAME_MAX,
-	  "ZeroMQ endpoint where the gateway converses with hubs." },
+	{ "common", "line", NULL, OPTION_TEXT, PLACE(line), "ipc:///run/roomcast/line.sock", 1, ENDPOINTS_MAX * MESSAGE_NAME_MAX,
+	  "ZeroMQ endpoint where the gateway converses with hubs; of several gateways, separated by commas, the next is tried where one does not answer." },
 	{ "hub", "name", NULL, OPTION_TEXT, PLACE(name), "hub-1", 1, HUB_NAME_MAX,
 	  "Name of this hub, of letters, digits, - and _; different for each hub of a gateway. Engine.IO ids start with it." },
 	{ "hub", "listen", NULL, OPTION_TEXT, PLACE(listen), "127.0.0.1:3010", 1, 256, "Where the web server finds this hub: host:port or unix:/path." },
@@ -81,7 +81,7 @@ static int check(const void *data, struct error *err)
 		return error_set(err, ERROR_INVALID, "path \"%s\" does not start with /", config->path);
 	if (!*config->jwt_secret && !hub_config_is_development(config))
 		return error_set(err, ERROR_INVALID, "no secret for tokens: set JWT_SECRET (NODE_ENV is not development, so nobody may be let in unchecked)");
-	return endpoint_check(config->line, err) ? error_context(err, "line") : 0;
+	return endpoint_check_list(config->line, err) ? error_context(err, "line") : 0;
 }
 
 const struct option_program hub_program = {

@@ -20,8 +20,10 @@ struct event *event_new(struct bytes packed, struct error *err)
 		free(event);
 		return NULL;
 	}
-	if (event->message.kind != MESSAGE_EVENT && event->message.kind != MESSAGE_VOLATILE) {
-		error_set(err, ERROR_INVALID, "%s message where an event was expected", message_kind_name(event->message.kind));
+	const struct message *message = &event->message;
+	event->size = sizeof(*event) + packed.len + (message->rooms.count + message->except.count) * sizeof(struct bytes);
+	if (message->kind != MESSAGE_EVENT && message->kind != MESSAGE_VOLATILE && message->kind != MESSAGE_CONTROL) {
+		error_set(err, ERROR_INVALID, "%s message where an event was expected", message_kind_name(message->kind));
 		event_unref(event);
 		return NULL;
 	}

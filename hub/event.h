@@ -17,9 +17,10 @@ enum event_framing { FRAMING_PLAIN, FRAMING_OFFSET, FRAMING_COUNT };
 
 struct event {
 	unsigned refs;
+	size_t size;            /* bytes of memory, without the frames */
 	uint64_t position;      /* in this hub's delivery order, given by fanout; 0 before that */
 	struct place place;     /* its own when journaled; else, given by fanout, that of the newest event before it */
-	struct message message; /* views into packed; kind EVENT or VOLATILE */
+	struct message message; /* views into packed; kind EVENT, VOLATILE or CONTROL */
 	struct frame *frames[FRAMING_COUNT];
 	char packed[];
 };

@@ -155,6 +155,11 @@ static void catch_up(struct fanout *fanout, struct member *member, const struct 
 			give(fanout, member, job->events, job->event_count);
 }
 
+void fanout_catch_up(struct fanout *fanout, struct member *member)
+{
+	catch_up(fanout, member, NULL);
+}
+
 /* --- new events ------------------------------------------------------------- */
 
 /* Clients that an event names by their id are given it at once. May end any client, and with it a room. */

@@ -39,6 +39,9 @@ void fanout_close(struct fanout *fanout, void (*on_closed)(void *data), void *da
 void fanout_publish(struct fanout *fanout, struct event *event);
 void fanout_run(struct fanout *fanout);
 
+/* Gives the member at once what unfinished broadcasts owe it: before it leaves a room in which it still had a right to them. */
+void fanout_catch_up(struct fanout *fanout, struct member *member);
+
 /* Backpressure: whoever publishes should wait until the loop came round. */
 bool fanout_is_full(const struct fanout *fanout);
 uint64_t fanout_position(const struct fanout *fanout); /* of the newest event */

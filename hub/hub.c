@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control.h"
 #include "members.h"
 #include "status.h"
 
@@ -20,16 +21,41 @@ static void serve_engine(struct http_exchange *exchange, void *data)
 
 /* --- what the parts ask the hub ---------------------------------------------- */
 
-static void on_line_event(void *data, struct event *event)
+static void on_line_event(void *data, struct event *event, bool is_history)
 {
 	struct hub *hub = data;
-	fanout_publish(hub->fanout, event);
+	if (event->message.kind == MESSAGE_CONTROL)
+		control_apply(hub, &event->message, is_history);
+	if (event->message.kind == MESSAGE_CONTROL || is_history)
+		event_unref(event);
+	else
+		fanout_publish(hub->fanout, event);
+}
+
+static bool on_line_standing(void *data, const struct message *standing)
+{
+	return control_on_standing(data, standing);
+}
+
+static void on_line_loss(void *data)
+{
+	control_on_loss(data);
 }
 
 static void on_line_round(void *data)
 {
 	struct hub *hub = data;
+	control_settle(hub);
 	fanout_run(hub->fanout);
+}
+
+/* Before it is ready this hub would owe its clients what it does not have. */
+static bool on_handshake(void *data, const struct request_info *request, unsigned *retry_after_s)
+{
+	const struct hub *hub = data;
+	(void)request;
+	*retry_after_s = 1;
+	return subscriber_is_ready(hub->subscriber);
 }
 
 static bool on_line_is_full(void *data)
@@ -76,11 +102,16 @@ static int open_audience(struct hub *hub, struct error *err)
 	}, err);
 	if (!hub->fanout)
 		return -1;
+	hub->standing = standing_new(0, 0);
+	if (!hub->standing)
+		return error_set(err, ERROR_SYSTEM, "no memory");
 	hub->subscriber = subscriber_new(hub->loop, &(struct subscriber_settings){
 		.hub_name = config->name,
 		.line = config->line,
 		.held_max = (size_t)config->max_gap,
 		.on_event = on_line_event,
+		.on_standing = on_line_standing,
+		.on_loss = on_line_loss,
 		.on_round = on_line_round,
 		.is_full = on_line_is_full,
 		.clients = on_line_clients,
@@ -101,7 +132,7 @@ static int open_engine(struct hub *hub, struct error *err)
 	hub->websockets = websockets_new(hub->loop, err);
 	if (!hub->websockets)
 		return -1;
-	struct session_handler session_handler = socketio_session_handler(hub->socketio, NULL);
+	struct session_handler session_handler = socketio_session_handler(hub->socketio, on_handshake);
 	hub->engine = engine_new(hub->loop, hub->websockets, &(struct engine_settings){
 		.hub_name = config->name,
 		.ping_interval_ms = (uint64_t)config->ping_interval,
@@ -219,6 +250,7 @@ void hub_drain(struct hub *hub)
 void hub_deinit(struct hub *hub)
 {
 	websockets_free(hub->websockets);
+	standing_free(hub->standing);
 	rooms_deinit(&hub->rooms);
 	cors_free(hub->cors);
 }

@@ -17,6 +17,7 @@
 #include "member.h"
 #include "room.h"
 #include "socketio.h"
+#include "standing.h"
 #include "subscriber.h"
 #include "websocket.h"
 
@@ -26,6 +27,7 @@ struct hub_counters {
 	uint64_t connects, connects_authenticated, bad_tokens;
 	uint64_t commands, unknown_events, rate_exceeded, denied;
 	uint64_t protocol_errors;
+	uint64_t controls, control_disconnects, grants_refused, blocked;
 };
 
 struct hub {
@@ -37,12 +39,14 @@ struct hub {
 	struct member *members; /* by Socket.IO id */
 	struct fanout *fanout;
 	struct subscriber *subscriber;
+	struct standing *standing;
+	bool is_in_accord;      /* with it are all clients */
 	struct socketio *socketio;
 	struct engine *engine;
 	struct websockets *websockets;
 	struct http_server *http;
 	struct hub_counters counters;
-	struct log_limit token_limit, protocol_limit, rate_limit;
+	struct log_limit token_limit, protocol_limit, rate_limit, control_limit;
 	struct http_route routes[HUB_ROUTES];
 	uv_timer_t drain;
 	uint64_t drain_until;   /* loop time */

@@ -9,6 +9,7 @@
 #include <roomcast/clock.h>
 
 #include "command.h"
+#include "control.h"
 
 static bool has_namespace(void *data, struct bytes nsp)
 {
@@ -76,6 +77,14 @@ static void forget(struct hub *hub, struct member *member)
 	subscriber_touch(hub->subscriber);
 }
 
+static void refuse_blocked(struct hub *hub, struct client *client, uint64_t until_ms)
+{
+	char data[48];
+	int len = snprintf(data, sizeof(data), "{\"until\":%" PRIu64 "}", until_ms);
+	hub->counters.blocked++;
+	client_refuse(client, "blocked", (struct bytes){ data, (size_t)len });
+}
+
 static void on_connect(struct client *client, struct bytes auth, const struct request_info *request)
 {
 	struct hub *hub = client_data(client);
@@ -84,12 +93,19 @@ static void on_connect(struct client *client, struct bytes auth, const struct re
 	*member = (struct member){ .client = client, .sid = client_sid(client), .position = fanout_position(hub->fanout) };
 	identify(hub, member, auth, request);
 	HASH_ADD_KEYPTR(hh, hub->members, member->sid, strlen(member->sid), member);
+	uint64_t blocked_until = control_blocked_until(hub, member);
+	if (blocked_until) {
+		forget(hub, member);
+		refuse_blocked(hub, client, blocked_until);
+		return;
+	}
 	if (join_first_rooms(hub, member, &err)) {
 		log_error("msg=\"client turned away\" error=\"%s\"", err.text);
 		forget(hub, member);
 		client_refuse(client, "Server is out of memory", (struct bytes){ 0 });
 		return;
 	}
+	control_join_granted(hub, member);
 	hub->counters.connects++;
 	log_debug("msg=\"connected\" sid=%s user=\"%s\"", member->sid, member->user_id ? member->user_id : "");
 	subscriber_touch(hub->subscriber);

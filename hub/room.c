@@ -118,19 +118,36 @@ static int enter(struct rooms *rooms, struct member *member, struct room *room, 
 		return -1;
 	memberships->items = items;
 	room->slots[room->slot_count] = (struct room_slot){ member, memberships->count };
-	memberships->items[memberships->count++] = (struct membership){ room, room->slot_count };
+	memberships->items[memberships->count++] = (struct membership){ .room = room, .slot = room->slot_count };
 	room->slot_count++;
 	room->member_count++;
 	rooms->joins++;
 	return 0;
 }
 
-int room_join(struct rooms *rooms, struct member *member, struct bytes name, uint32_t most, struct error *err)
+/* The member's membership of room, or NULL. */
+static struct membership *membership_of(const struct room *room, const struct member *member)
+{
+	for (uint32_t i = 0; i < member->memberships.count; i++)
+		if (member->memberships.items[i].room == room)
+			return &member->memberships.items[i];
+	return NULL;
+}
+
+static uint32_t count_memberships(const struct member *member, bool is_granted)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < member->memberships.count; i++)
+		count += member->memberships.items[i].is_granted == is_granted;
+	return count;
+}
+
+static int join(struct rooms *rooms, struct member *member, struct bytes name, bool is_granted, uint32_t most, struct error *err)
 {
 	struct room *room = rooms_find(rooms, name);
-	if (room && room_slot_of(room, member) >= 0)
+	if (room && membership_of(room, member))
 		return 0;
-	if (most && member->memberships.count >= most)
+	if (most && member->memberships.count >= most && count_memberships(member, is_granted) >= most)
 		return error_set(err, ERROR_TOO_LARGE, "a client may be in %u rooms", most);
 	if (!room) {
 		room = room_new(name, true, err);
@@ -142,6 +159,19 @@ int room_join(struct rooms *rooms, struct member *member, struct bytes name, uin
 		return 0;
 	free_when_deserted(rooms, room);
 	return -1;
+}
+
+int room_join(struct rooms *rooms, struct member *member, struct bytes name, uint32_t most, struct error *err)
+{
+	return join(rooms, member, name, false, most, err);
+}
+
+int room_join_granted(struct rooms *rooms, struct member *member, struct bytes name, uint32_t most, struct error *err)
+{
+	if (join(rooms, member, name, true, most, err))
+		return -1;
+	membership_of(rooms_find(rooms, name), member)->is_granted = true;
+	return 0;
 }
 
 int room_join_unnamed(struct rooms *rooms, struct member *member, struct room *room, struct error *err)
@@ -201,10 +231,8 @@ void room_leave_all(struct rooms *rooms, struct member *member)
 
 int64_t room_slot_of(const struct room *room, const struct member *member)
 {
-	for (uint32_t i = 0; i < member->memberships.count; i++)
-		if (member->memberships.items[i].room == room)
-			return member->memberships.items[i].slot;
-	return -1;
+	const struct membership *membership = membership_of(room, member);
+	return membership ? (int64_t)membership->slot : -1;
 }
 
 void room_pin(struct room *room)

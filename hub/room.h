@@ -35,6 +35,7 @@ struct room {
 struct membership {
 	struct room *room;
 	uint32_t slot;
+	bool is_granted; /* by a publisher: beside the bound of what the client may join by itself */
 };
 
 /* The rooms of one member; embedded in struct member. All zero: none. */
@@ -57,8 +58,10 @@ void rooms_deinit(struct rooms *rooms); /* nobody may be in a room any more */
 struct room *rooms_find(const struct rooms *rooms, struct bytes name);
 size_t rooms_count(const struct rooms *rooms); /* named rooms */
 
-/* 0, also when it is in already; -1 without memory or past `most` memberships (0: no bound). */
+/* 0, also when it is in already; -1 without memory or past `most` memberships that were not granted (0: no bound). */
 int room_join(struct rooms *rooms, struct member *member, struct bytes name, uint32_t most, struct error *err) MUST_CHECK;
+/* The same for a room that a publisher grants; `most` bounds those. */
+int room_join_granted(struct rooms *rooms, struct member *member, struct bytes name, uint32_t most, struct error *err) MUST_CHECK;
 int room_join_unnamed(struct rooms *rooms, struct member *member, struct room *room, struct error *err) MUST_CHECK;
 void room_leave(struct rooms *rooms, struct member *member, struct bytes name); /* not being in it is fine */
 void room_leave_all(struct rooms *rooms, struct member *member);

@@ -31,6 +31,26 @@ static bool is_read(struct http_exchange *exchange)
 	return false;
 }
 
+static struct standing_figures standing_of(const struct hub *hub)
+{
+	struct standing_figures figures;
+	standing_figures(hub->standing, &figures);
+	return figures;
+}
+
+/* Anybody may read this, so it names no endpoint. */
+static void add_line(struct buffer *body, const struct hub *hub)
+{
+	const struct sequence *sequence = subscriber_sequence(hub->subscriber);
+	struct standing_figures standing = standing_of(hub);
+	char position[PLACE_TEXT_SIZE];
+	place_format(sequence->position, position);
+	buffer_add_format(body, ",\"gateway\":\"%s\",\"line\":{\"position\":\"%s\",\"lag\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"breaks\":%" PRIu64
+	                  ",\"epochs\":%zu,\"history\":%s},\"standing\":{\"grants\":%" PRIu64 ",\"blocks\":%" PRIu64 "}}",
+	                  subscriber_state(hub->subscriber), position, sequence_lag(sequence), sequence->counters.lost, sequence->counters.breaks,
+	                  sequence->epoch_count, subscriber_has_history(hub->subscriber) ? "true" : "false", standing.grants, standing.blocks);
+}
+
 void status_serve(struct http_exchange *exchange, void *data)
 {
 	const struct hub *hub = data;
@@ -42,7 +62,7 @@ void status_serve(struct http_exchange *exchange, void *data)
 	buffer_add_json_string(&body, bytes_of(hub->config->path));
 	buffer_add_text(&body, ",\"hub\":");
 	buffer_add_json_string(&body, bytes_of(hub->config->name));
-	buffer_add_format(&body, ",\"gateway\":\"%s\"}", subscriber_state(hub->subscriber));
+	add_line(&body, hub);
 	answer_buffer(exchange, 200, "application/json", &body);
 }
 
@@ -117,9 +137,20 @@ VALUE(fanout_events, fanout_counters(hub->fanout)->events)
 VALUE(fanout_deliveries, fanout_counters(hub->fanout)->deliveries)
 VALUE(fanout_dropped, fanout_counters(hub->fanout)->dropped_volatile)
 VALUE(line_following, subscriber_is_following(hub->subscriber))
-VALUE(line_epoch, subscriber_sequence(hub->subscriber)->epoch)
-VALUE(line_next, subscriber_sequence(hub->subscriber)->next_seq)
-VALUE(line_known, subscriber_sequence(hub->subscriber)->known_seq)
+VALUE(line_ready, subscriber_is_ready(hub->subscriber))
+VALUE(line_has_history, subscriber_has_history(hub->subscriber))
+VALUE(line_epoch, subscriber_position(hub->subscriber).epoch)
+VALUE(line_seq, subscriber_position(hub->subscriber).seq)
+VALUE(line_newest_epoch, sequence_newest(subscriber_sequence(hub->subscriber)).epoch)
+VALUE(line_newest_seq, sequence_newest(subscriber_sequence(hub->subscriber)).seq)
+VALUE(line_lag, sequence_lag(subscriber_sequence(hub->subscriber)))
+VALUE(line_held, subscriber_sequence(hub->subscriber)->held_bytes)
+VALUE(line_known_epochs, subscriber_sequence(hub->subscriber)->epoch_count)
+VALUE(line_epochs, subscriber_sequence(hub->subscriber)->counters.epochs)
+VALUE(line_breaks, subscriber_sequence(hub->subscriber)->counters.breaks)
+VALUE(line_welcomes, subscriber_counters(hub->subscriber)->welcomes)
+VALUE(line_refusals, subscriber_counters(hub->subscriber)->refusals)
+VALUE(line_history, subscriber_counters(hub->subscriber)->history)
 VALUE(line_gaps, subscriber_sequence(hub->subscriber)->counters.gaps)
 VALUE(line_lost, subscriber_sequence(hub->subscriber)->counters.lost)
 VALUE(line_duplicates, subscriber_sequence(hub->subscriber)->counters.duplicates)
@@ -129,6 +160,15 @@ VALUE(line_volatiles, subscriber_counters(hub->subscriber)->volatiles)
 VALUE(line_malformed, subscriber_counters(hub->subscriber)->malformed)
 VALUE(line_relayed, subscriber_counters(hub->subscriber)->relayed)
 VALUE(line_relays_lost, subscriber_counters(hub->subscriber)->relays_lost)
+VALUE(standing_grants, standing_of(hub).grants)
+VALUE(standing_blocks, standing_of(hub).blocks)
+VALUE(standing_bytes, standing_of(hub).bytes)
+VALUE(standing_loads, standing_of(hub).loads)
+VALUE(standing_left_out, standing_of(hub).left_out)
+VALUE(controls, hub->counters.controls)
+VALUE(control_disconnects, hub->counters.control_disconnects)
+VALUE(grants_refused, hub->counters.grants_refused)
+VALUE(blocked, hub->counters.blocked)
 
 static const struct {
 	const char *name, *type, *help;
@@ -169,9 +209,20 @@ static const struct {
 	{ "deliveries_total", "counter", "Events times clients that got them.", fanout_deliveries },
 	{ "volatile_dropped_total", "counter", "Volatile events not given to a client that was not ready.", fanout_dropped },
 	{ "line_following", "gauge", "1 while the gateway is followed.", line_following },
-	{ "line_epoch", "gauge", "The epoch that is followed.", line_epoch },
-	{ "line_next_seq", "gauge", "The sequence number that is delivered next.", line_next },
-	{ "line_known_seq", "gauge", "The highest sequence number known to exist.", line_known },
+	{ "line_ready", "gauge", "1 when the hub has what it needs to serve, or waited for it in vain.", line_ready },
+	{ "line_has_history", "gauge", "1 when the history window asked for at the start is here.", line_has_history },
+	{ "line_epoch", "gauge", "The epoch of the position: everything up to it was delivered or given up.", line_epoch },
+	{ "line_seq", "gauge", "The sequence number of the position.", line_seq },
+	{ "line_newest_epoch", "gauge", "The epoch of the newest event known to exist.", line_newest_epoch },
+	{ "line_newest_seq", "gauge", "Its sequence number.", line_newest_seq },
+	{ "line_lag_events", "gauge", "Events known to exist but not delivered yet.", line_lag },
+	{ "line_held_bytes", "gauge", "Events held back behind missing ones.", line_held },
+	{ "line_known_epochs", "gauge", "Epochs that the gateway named.", line_known_epochs },
+	{ "line_epochs_total", "counter", "Epochs that were begun here.", line_epochs },
+	{ "line_breaks_total", "counter", "Times that the journal was not the one followed before.", line_breaks },
+	{ "line_welcomes_total", "counter", "Greetings that a gateway answered.", line_welcomes },
+	{ "line_refusals_total", "counter", "Refusals by a gateway.", line_refusals },
+	{ "line_history_total", "counter", "Events loaded for the history only.", line_history },
 	{ "line_gaps_total", "counter", "Times that events were found missing.", line_gaps },
 	{ "line_lost_total", "counter", "Events that the journal no longer had.", line_lost },
 	{ "line_duplicates_total", "counter", "Events that came twice and were dropped.", line_duplicates },
@@ -181,6 +232,15 @@ static const struct {
 	{ "line_malformed_total", "counter", "Messages on the line that were dropped.", line_malformed },
 	{ "line_relayed_total", "counter", "Events passed on to other hubs.", line_relayed },
 	{ "line_relays_lost_total", "counter", "Events that could not be passed on.", line_relays_lost },
+	{ "standing_grants", "gauge", "Rooms granted to users.", standing_grants },
+	{ "standing_blocks", "gauge", "Users that are kept out.", standing_blocks },
+	{ "standing_bytes", "gauge", "Memory of grants and blocks.", standing_bytes },
+	{ "standing_loads_total", "counter", "Times that all grants and blocks were loaded.", standing_loads },
+	{ "standing_left_out_total", "counter", "Grants and blocks left out, past the bound or malformed.", standing_left_out },
+	{ "controls_total", "counter", "Joins, leaves and disconnects by publishers.", controls },
+	{ "control_disconnects_total", "counter", "Clients disconnected by publishers.", control_disconnects },
+	{ "grants_refused_total", "counter", "Rooms not joined for a client, past the bound.", grants_refused },
+	{ "blocked_total", "counter", "CONNECTs refused because the user is kept out.", blocked },
 };
 
 void status_metrics(struct http_exchange *exchange, void *data)

@@ -3,7 +3,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -41,5 +41,35 @@ int endpoint_check(const char *endpoint, struct error *err)
 		return error_set(err, ERROR_INVALID, "\"%s\": tcp:// wants address:port", endpoint);
 	if (!is_loopback(host, (size_t)(colon - host)))
 		return error_set(err, ERROR_DENIED, "\"%s\" can be reached from the network, unencrypted: only loopback addresses are allowed", endpoint);
+	return 0;
+}
+
+bool endpoint_next(struct bytes *list, struct bytes *endpoint)
+{
+	if (!list->data)
+		return false;
+	const char *comma = memchr(list->data, ',', list->len);
+	*endpoint = (struct bytes){ list->data, comma ? (size_t)(comma - list->data) : list->len };
+	*list = comma ? (struct bytes){ comma + 1, list->len - endpoint->len - 1 } : (struct bytes){ NULL, 0 };
+	while (endpoint->len && endpoint->data[0] == ' ')
+		endpoint->data++, endpoint->len--;
+	while (endpoint->len && endpoint->data[endpoint->len - 1] == ' ')
+		endpoint->len--;
+	return true;
+}
+
+int endpoint_check_list(const char *list, struct error *err)
+{
+	struct bytes rest = bytes_of(list), item;
+	for (int count = 1; endpoint_next(&rest, &item); count++) {
+		char *endpoint = bytes_dup(item);
+		if (!endpoint)
+			return error_set(err, ERROR_SYSTEM, "no memory for an endpoint");
+		int result = count > ENDPOINTS_MAX ? error_set(err, ERROR_INVALID, "at most %d endpoints may be listed", ENDPOINTS_MAX)
+		                                   : endpoint_check(endpoint, err);
+		free(endpoint);
+		if (result)
+			return -1;
+	}
 	return 0;
 }
