@@ -163,6 +163,21 @@ void session_drop_queue(struct session *session, size_t count)
 	free(session->queue);
 	session->queue = NULL;
 	session->queue_head = session->queue_capacity = 0;
+	if (session->awaits_drained && session_is_open(session)) {
+		session->awaits_drained = false;
+		session->engine->handler.on_drained(session);
+	}
+}
+
+bool session_is_queued(const struct session *session)
+{
+	return session->queue_len > 0;
+}
+
+void session_await_drained(struct session *session)
+{
+	assert(session->queue_len > 0 && session->engine->handler.on_drained);
+	session->awaits_drained = true;
 }
 
 static int make_room(struct session *session, size_t count)
@@ -191,7 +206,7 @@ static bool fits(const struct session *session, struct frame *const *frames, siz
 	size_t unsent = session->unsent;
 	for (size_t i = 0; i < count; i++)
 		unsent += frame_wire_len(frames[i]) + FRAME_COST;
-	return unsent <= session->engine->settings.max_unsent;
+	return unsent <= session->engine->settings.max_unsent || (count == 1 && session->queue_len == 0);
 }
 
 static void enqueue(struct session *session, struct frame *const *frames, size_t count)

@@ -43,6 +43,9 @@ struct session_handler {
 	/* message: without the Engine.IO type, valid until return. request: the one that carried it (the POST, or
 	 * the WebSocket's handshake request). It stays available for WebSockets until session_forget_request. */
 	void (*on_message)(struct session *session, struct bytes message, bool is_binary, const struct request_info *request);
+	/* Nothing is queued any more; asked for with session_await_drained, once each time. To be taken note of: whoever wants to
+	 * send more does so from the loop. May be NULL. */
+	void (*on_drained)(struct session *session);
 	void (*on_close)(struct session *session, enum close_reason reason);
 	void *data; /* for on_handshake and session_data */
 };
@@ -53,8 +56,12 @@ const char *session_sid(const struct session *session); /* secret */
 bool session_is_open(const struct session *session);
 
 /* Queues references to frames, in order, and writes at once what the transport takes: frames queued together leave in
- * one write. Past the bound of unsent bytes the session is closed with CLOSE_SLOW, nothing of these being sent. */
+ * one write. Past the bound of unsent bytes the session is closed with CLOSE_SLOW, nothing of these being sent; but one frame for
+ * an empty queue is always taken. */
 void session_send(struct session *session, struct frame *const *frames, size_t count);
+
+bool session_is_queued(const struct session *session); /* something waits for the transport */
+void session_await_drained(struct session *session);   /* something does: on_drained tells when it left */
 
 /* Whether a frame sent now would leave at once (a held GET, or a WebSocket with nothing unsent): what volatile means. */
 bool session_is_writable(const struct session *session);

@@ -53,6 +53,7 @@ struct link {
 	uint32_t turn;             /* of the loop, in which `connects` were counted */
 	uint16_t connects;
 	uint16_t refusals;
+	uint8_t note;              /* the application's */
 };
 
 struct socketio {
@@ -95,6 +96,18 @@ void *client_data(const struct client *client)
 const char *client_sid(const struct client *client)
 {
 	return client->sid;
+}
+
+void client_take_sid(struct client *client, const char *sid)
+{
+	assert(client->state == CLIENT_CONNECTING && strlen(sid) < CLIENT_SID_SIZE);
+	strcpy(client->sid, sid);
+}
+
+uint8_t *client_session_note(struct client *client)
+{
+	struct link *link = session_above(client->session);
+	return &link->note;
 }
 
 struct bytes client_namespace(const struct client *client)
@@ -496,6 +509,15 @@ static void on_message(struct session *session, struct bytes message, bool is_bi
 	session_close(session, err.code == ERROR_SYSTEM ? CLOSE_FORCED : CLOSE_PARSE_ERROR);
 }
 
+static void on_drained(struct session *session)
+{
+	const struct socketio *socketio = session_data(session);
+	struct link *link = session_above(session);
+	for (struct client *client = link->clients; client && socketio->handler.on_drained; client = client->next)
+		if (client_is_connected(client))
+			socketio->handler.on_drained(client);
+}
+
 static void on_close(struct session *session, enum close_reason reason)
 {
 	struct link *link = session_above(session);
@@ -521,6 +543,7 @@ struct session_handler socketio_session_handler(struct socketio *socketio,
 		.on_handshake = on_handshake,
 		.on_open = on_open,
 		.on_message = on_message,
+		.on_drained = on_drained,
 		.on_close = on_close,
 		.data = socketio,
 	};

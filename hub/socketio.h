@@ -32,6 +32,8 @@ struct socketio_handler {
 	/* Once for every client that on_connect was called for, refused ones excepted; inside client_accept, client_emit and
 	 * the like, too, when what they send is too much for the session. Its memory stays until the loop's turn ends. */
 	void (*on_disconnect)(struct client *client, enum close_reason reason);
+	/* Everything sent to the client's session has left for the transport: see session_await_drained. May be NULL. */
+	void (*on_drained)(struct client *client);
 	/* A packet that closes the session: for counting and logging. May be NULL. */
 	void (*on_protocol_error)(void *data, const struct error *err);
 	void *data;
@@ -52,11 +54,15 @@ void socketio_close(struct socketio *socketio, void (*on_closed)(void *data), vo
 void *client_above(struct client *client);
 void *client_data(const struct client *client); /* the handler's data */
 const char *client_sid(const struct client *client);
+/* Gives it the id of a client that is gone, whose session it resumes; before client_accept. sid: as CLIENT_SID_SIZE says. */
+void client_take_sid(struct client *client, const char *sid);
+/* A byte that the application keeps with the session, for its later clients too; 0 at first. */
+uint8_t *client_session_note(struct client *client);
 struct bytes client_namespace(const struct client *client);
 struct session *client_session(const struct client *client);
 bool client_is_connected(const struct client *client);
 
-/* Answers CONNECT: `0{"sid":..}`; with pid when it is not NULL (connection state recovery). */
+/* Answers CONNECT: `0{"sid":..}`; with pid (plain ASCII) when it is not NULL (connection state recovery). */
 void client_accept(struct client *client, const char *pid);
 /* Answers CONNECT_ERROR; message is UTF-8 text, data raw JSON or empty. The client is gone afterwards. */
 void client_refuse(struct client *client, const char *message, struct bytes data);

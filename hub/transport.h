@@ -56,6 +56,7 @@ struct session {
 	uint32_t queue_head, queue_len, queue_capacity;
 	uint8_t state;
 	bool is_base64;                  /* the WebSocket's client wants binary as text */
+	bool awaits_drained;             /* the layer above wants to know when the queue is empty */
 	size_t unsent;                   /* wire bytes in the queue */
 	char *sid;                       /* behind the memory of the layer above */
 	_Alignas(max_align_t) char above[];
