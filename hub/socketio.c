@@ -9,6 +9,7 @@
 #include <roomcast/json.h>
 
 #include "deadline.h"
+#include "socketio_assembly.h"
 #include "turn_end.h"
 
 enum {
@@ -33,15 +34,6 @@ struct client {
 	uint8_t state;
 	char sid[CLIENT_SID_SIZE];
 	alignas(max_align_t) char above[];
-};
-
-/* A binary packet that waits for its attachments. */
-struct assembly {
-	struct socketio_packet packet; /* views into text */
-	unsigned received;
-	size_t size;                   /* bytes of the attachments received */
-	struct bytes attachments[SOCKETIO_ATTACHMENTS_MAX]; /* on the heap */
-	char text[];
 };
 
 /* What this layer keeps with each session. */
@@ -425,29 +417,6 @@ static int dispatch(struct session *session, const struct socketio_packet *packe
 
 /* --- binary packets -------------------------------------------------------------------------------- */
 
-static void assembly_free(struct assembly *assembly)
-{
-	if (!assembly)
-		return;
-	for (unsigned i = 0; i < assembly->received; i++)
-		free((char *)(uintptr_t)assembly->attachments[i].data);
-	free(assembly);
-}
-
-static int start_assembly(struct link *link, struct bytes message, struct error *err)
-{
-	struct assembly *assembly = calloc(1, sizeof(*assembly) + message.len);
-	if (!assembly)
-		return error_set(err, ERROR_SYSTEM, "no memory for a binary packet");
-	memcpy(assembly->text, message.data, message.len);
-	if (socketio_packet_parse((struct bytes){ assembly->text, message.len }, &assembly->packet, err)) {
-		free(assembly);
-		return -1;
-	}
-	link->assembly = assembly;
-	return 0;
-}
-
 static int on_attachment(struct session *session, struct bytes attachment, const struct request_info *request, struct error *err)
 {
 	const struct socketio *socketio = session_data(session);
@@ -455,17 +424,11 @@ static int on_attachment(struct session *session, struct bytes attachment, const
 	struct assembly *assembly = link->assembly;
 	if (!assembly)
 		return error_set(err, ERROR_INVALID, "binary message when none is due");
-	if (attachment.len > socketio->attachment_bytes_max - assembly->size)
-		return error_set(err, ERROR_TOO_LARGE, "attachments of more than %zu bytes", socketio->attachment_bytes_max);
-	char *copy = bytes_dup(attachment);
-	if (!copy)
-		return error_set(err, ERROR_SYSTEM, "no memory for an attachment");
-	assembly->attachments[assembly->received++] = (struct bytes){ copy, attachment.len };
-	assembly->size += attachment.len;
-	if (assembly->received < assembly->packet.attachments)
+	if (assembly_add(assembly, attachment, socketio->attachment_bytes_max, err))
+		return -1;
+	if (!assembly->packet.binary)
 		return 0;
 	link->assembly = NULL;
-	assembly->packet.binary = assembly->attachments;
 	int result = dispatch(session, &assembly->packet, request, err);
 	assembly_free(assembly);
 	return result;
@@ -482,7 +445,8 @@ static int on_text(struct session *session, struct bytes message, const struct r
 	if (packet.attachments == 0)
 		return dispatch(session, &packet, request, err);
 	/* A stranger's packet is not kept, whatever is to follow. */
-	return find_connected(session, &packet, err) ? start_assembly(link, message, err) : -1;
+	link->assembly = find_connected(session, &packet, err) ? assembly_new(message, err) : NULL;
+	return link->assembly ? 0 : -1;
 }
 
 /* --- the engine's side ----------------------------------------------------------------------------- */
