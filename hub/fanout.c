@@ -93,11 +93,9 @@ void fanout_close(struct fanout *fanout, void (*on_closed)(void *data), void *da
 
 static bool is_in_any(const struct fanout *fanout, const struct member *member, const struct message_list *names)
 {
-	for (size_t i = 0; i < names->count; i++) {
-		const struct room *room = rooms_find(fanout->rooms, names->items[i]);
-		if (room ? room_slot_of(room, member) >= 0 : bytes_equal_text(names->items[i], member->sid))
+	for (size_t i = 0; i < names->count; i++)
+		if (rooms_have(fanout->rooms, member, names->items[i]))
 			return true;
-	}
 	return false;
 }
 
@@ -158,6 +156,11 @@ static void catch_up(struct fanout *fanout, struct member *member, const struct 
 void fanout_catch_up(struct fanout *fanout, struct member *member)
 {
 	catch_up(fanout, member, NULL);
+}
+
+void fanout_go_live(const struct fanout *fanout, struct member *member)
+{
+	member->position = fanout->position;
 }
 
 /* --- new events ------------------------------------------------------------- */
@@ -225,6 +228,8 @@ void fanout_publish(struct fanout *fanout, struct event *event)
 {
 	event->position = ++fanout->position;
 	fanout->counters.events++;
+	if (event->message.kind == MESSAGE_VOLATILE)
+		event->place = fanout->settings.newest(fanout->settings.data);
 	struct room *rooms[MESSAGE_LIST_MAX];
 	if (event->message.audience == AUDIENCE_ROOMS)
 		give_to_named(fanout, event);

@@ -3,7 +3,8 @@
  * Every event gets a position in this hub's delivery order. A broadcast to a large room is served in chunks, with other work of
  * the loop in between, and smaller broadcasts overtake it; order holds for every member all the same: before a member is given
  * something later, it is given what unfinished broadcasts still owe it, and those skip it afterwards, by its position.
- * Events for the same rooms that wait together are given together, so that they leave in one write. Loop thread only. */
+ * Events for the same rooms that wait together are given together, so that they leave in one write. A member whose position is
+ * POSITION_BEHIND is passed over. Loop thread only. */
 #ifndef ROOMCAST_HUB_FANOUT_H
 #define ROOMCAST_HUB_FANOUT_H
 
@@ -24,6 +25,8 @@ struct fanout_settings {
 	bool (*is_writable)(const struct member *member);
 	/* A room of an event's list that is not a room's name may be a client's Socket.IO id. */
 	struct member *(*find_by_sid)(void *data, struct bytes sid);
+	/* The place of the newest event of the log: what the offset of one that is not journaled says. */
+	struct place (*newest)(void *data);
 	void *data;
 };
 
@@ -39,8 +42,10 @@ void fanout_close(struct fanout *fanout, void (*on_closed)(void *data), void *da
 void fanout_publish(struct fanout *fanout, struct event *event);
 void fanout_run(struct fanout *fanout);
 
-/* Gives the member at once what unfinished broadcasts owe it: before it leaves a room in which it still had a right to them. */
+/* Gives the member at once what unfinished broadcasts owe it: before it is given something else, or leaves a room. */
 void fanout_catch_up(struct fanout *fanout, struct member *member);
+/* A member that was behind has everything up to now: from now on it takes part. */
+void fanout_go_live(const struct fanout *fanout, struct member *member);
 
 /* Backpressure: whoever publishes should wait until the loop came round. */
 bool fanout_is_full(const struct fanout *fanout);

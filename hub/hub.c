@@ -64,6 +64,12 @@ static bool on_line_is_full(void *data)
 	return fanout_is_full(hub->fanout);
 }
 
+static struct place on_newest(void *data)
+{
+	const struct hub *hub = data;
+	return subscriber_position(hub->subscriber);
+}
+
 static uint64_t on_line_clients(void *data)
 {
 	return hub_clients(data);
@@ -98,6 +104,7 @@ static int open_audience(struct hub *hub, struct error *err)
 		.send = members_send,
 		.is_writable = members_is_writable,
 		.find_by_sid = members_find_by_sid,
+		.newest = on_newest,
 		.data = hub,
 	}, err);
 	if (!hub->fanout)

@@ -13,10 +13,15 @@
 #include "room.h"
 
 struct client;
+struct walk;
+
+/* The position of a member that is behind: broadcasts have nothing for it, its walk through the history gives it everything. */
+#define POSITION_BEHIND UINT64_MAX
 
 struct member {
 	struct client *client;
 	uint64_t position;               /* everything up to here in the delivery order that is for it was given to it */
+	struct walk *walk;               /* NULL: it is live */
 	struct memberships memberships;
 	enum event_framing framing;
 	/* NULL when anonymous. Three terminated strings, each in the memory of the first. */

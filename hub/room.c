@@ -235,6 +235,12 @@ int64_t room_slot_of(const struct room *room, const struct member *member)
 	return membership ? (int64_t)membership->slot : -1;
 }
 
+bool rooms_have(const struct rooms *rooms, const struct member *member, struct bytes name)
+{
+	const struct room *room = rooms_find(rooms, name);
+	return room ? room_slot_of(room, member) >= 0 : bytes_equal_text(name, member->sid);
+}
+
 void room_pin(struct room *room)
 {
 	room->pins++;

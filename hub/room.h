@@ -69,6 +69,9 @@ void room_leave_all(struct rooms *rooms, struct member *member);
 /* The member's slot in room, or -1. Walks the member's few memberships. */
 int64_t room_slot_of(const struct room *room, const struct member *member);
 
+/* Whether the name, of a room or of a client, means this member. */
+bool rooms_have(const struct rooms *rooms, const struct member *member, struct bytes name);
+
 void room_pin(struct room *room);
 void room_unpin(struct rooms *rooms, struct room *room); /* may free it */
 

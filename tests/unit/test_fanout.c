@@ -57,6 +57,12 @@ static struct member *on_find_by_sid(void *data, struct bytes sid)
 	return NULL;
 }
 
+static struct place on_newest(void *data)
+{
+	(void)data;
+	return (struct place){ 1, 77 };
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -71,6 +77,7 @@ static int setup(void **state)
 		return -1;
 	fanout = fanout_new(&loop, &rooms, &(struct fanout_settings){
 		.chunk = 32, .backlog_max = 100, .send = on_send, .is_writable = on_is_writable, .find_by_sid = on_find_by_sid,
+		.newest = on_newest,
 	}, &err);
 	return fanout ? 0 : -1;
 }
