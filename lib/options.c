@@ -3,12 +3,13 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <ini.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <roomcast/ini_file.h>
 
 #include "options_print.h"
 
@@ -147,75 +148,25 @@ static const struct option_row *find_row(const struct option_program *program, c
 
 /* --- the file --------------------------------------------------------------- */
 
-struct file_reader {
+struct file_target {
 	const struct option_program *program;
 	void *config;
-	struct error *err;
-	FILE *file;
-	int line;        /* the one that is being read */
-	int failed_line; /* the first that we refused; 0: none */
 };
 
-/* inih would cut a longer line in two, and take an indented one for more of the value before it: either way an option would
- * silently get a value that nobody wrote. */
-static char *read_line(char *line, int size, void *data)
+static int on_entry(void *data, const char *section, const char *name, const char *value, struct error *err)
 {
-	struct file_reader *reader = data;
-	if (reader->failed_line || !fgets(line, size, reader->file))
-		return NULL;
-	reader->line++;
-	size_t len = strlen(line);
-	if (len + 1 == (size_t)size && line[len - 1] != '\n') {
-		error_set(reader->err, ERROR_TOO_LARGE, "the line has more than %d bytes (longer values go into the environment)", size - 2);
-		reader->failed_line = reader->line;
-		return NULL;
-	}
-	size_t indent = strspn(line, " \t");
-	memmove(line, line + indent, len - indent + 1);
-	return line;
-}
-
-static int on_ini_entry(void *data, const char *section, const char *name, const char *value)
-{
-	struct file_reader *reader = data;
-	if (reader->failed_line)
-		return 1; /* the first error is the one told */
+	const struct file_target *target = data;
 	bool is_common = strcmp(section, "common") == 0;
-	if (!is_common && strcmp(section, reader->program->section) != 0)
-		return 1; /* another program's */
-	const struct option_row *row = find_row(reader->program, name);
-	if (row && (!is_common || strcmp(row->section, "common") == 0)) {
-		if (set_value(row, reader->config, value, reader->err) == 0)
-			return 1;
-		error_context(reader->err, "%s", name);
-	} else if (row) {
-		error_set(reader->err, ERROR_INVALID, "%s belongs into section [%s], not [%s]", name, row->section, section);
-	} else if (is_common) {
-		return 1; /* an option that only other programs have */
-	} else {
-		error_set(reader->err, ERROR_INVALID, "unknown option %s in section [%s]", name, section);
-	}
-	reader->failed_line = reader->line;
-	return 0;
-}
-
-static int load_file(const struct option_program *program, void *config, const char *path, struct error *err)
-{
-	FILE *file = fopen(path, "re");
-	if (!file)
-		return error_set(err, ERROR_SYSTEM, "%s: %s", path, strerror(errno));
-	struct file_reader reader = { .program = program, .config = config, .err = err, .file = file };
-	int line = ini_parse_stream(read_line, &reader, on_ini_entry, &reader);
-	fclose(file);
-	if (line < 0)
-		return error_set(err, ERROR_SYSTEM, "%s: no memory", path);
-	if (line == 0 && !reader.failed_line)
-		return 0;
-	if (reader.failed_line && (line == 0 || reader.failed_line <= line))
-		line = reader.failed_line;
-	else
-		error_set(err, ERROR_INVALID, "neither a [section] nor name = value");
-	return error_context(err, "%s:%d", path, line);
+	if (!is_common && strcmp(section, target->program->section) != 0)
+		return 0; /* another program's */
+	const struct option_row *row = find_row(target->program, name);
+	if (row && (!is_common || strcmp(row->section, "common") == 0))
+		return set_value(row, target->config, value, err) ? error_context(err, "%s", name) : 0;
+	if (row)
+		return error_set(err, ERROR_INVALID, "%s belongs into section [%s], not [%s]", name, row->section, section);
+	if (is_common)
+		return 0; /* an option that only other programs have */
+	return error_set(err, ERROR_INVALID, "unknown option %s in section [%s]", name, section);
 }
 
 /* --- the environment -------------------------------------------------------- */
@@ -361,7 +312,8 @@ static int load_sources(const struct option_program *program, void *config, int 
 			return error_context(err, "default of %s", row->name);
 	}
 	const char *path = config_path(argc, argv);
-	if (path && load_file(program, config, path, err))
+	struct file_target target = { program, config };
+	if (path && ini_file_read(path, on_entry, &target, err))
 		return -1;
 	if (load_env(program, config, err))
 		return -1;
