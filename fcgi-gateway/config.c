@@ -1,12 +1,14 @@
 /* config.c - the gateway's option table. */
 #include "config.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <roomcast/endpoint.h>
 #include <roomcast/log.h>
 #include <roomcast/message.h>
 
+#include "api_keys.h"
 #include "role.h"
 
 #define AT(member) offsetof(struct gateway_config, member)
@@ -19,10 +21,20 @@ static const struct option_row rows[] = {
 	  "FastCGI socket: a path, or address:port; empty takes the one that systemd or spawn-fcgi passes on." },
 	{ "gateway", "listen-mode", NULL, OPTION_TEXT, AT(listen_mode), "0660", 0, 0, "Permissions of the FastCGI socket's file, octal." },
 	{ "gateway", "mount", NULL, OPTION_TEXT, AT(mount), "/api/broadcast", 0, 0, "Path under which the web server publishes the gateway." },
-	{ "gateway", "state-dir", NULL, OPTION_TEXT, AT(state_dir), "/var/lib/roomcast", 1, 4000, "Directory of the epoch file; one gateway at a time." },
+	{ "gateway", "state-dir", NULL, OPTION_TEXT, AT(state_dir), "/var/lib/roomcast", 1, 4000, "Directory of the SQLite journal; one gateway at a time, another waits for it." },
 	{ "gateway", "events", NULL, OPTION_TEXT, AT(events), "ipc:///run/roomcast/events.sock", 0, 0, "Endpoint on which events are published to the hubs." },
 	{ "common", "line", NULL, OPTION_TEXT, AT(line), "ipc:///run/roomcast/line.sock", 0, 0, "Endpoint on which hubs say hello; a front end's: where the gateway's is, or several, comma-separated, of which one is active." },
-	{ "gateway", "api-key", NULL, OPTION_SECRET, AT(api_key), "", 0, 512, "Key that backends give as Authorization: Bearer." },
+	{ "gateway", "api-key", NULL, OPTION_SECRET, AT(api_key), "", 0, 512, "Key that backends give as Authorization: Bearer; it may everything." },
+	{ "gateway", "api-keys-file", NULL, OPTION_TEXT, AT(api_keys_file), "", 0, 4000, "File of further keys, each with a name and what it may (roomcast keygen makes them)." },
+	{ "gateway", "journal", NULL, OPTION_TEXT, AT(journal), "off", 0, 0,
+	  "Where events are kept: sqlite (a file in state-dir), postgres, or off (in memory, for this process's life)." },
+	{ "gateway", "journal-connection", NULL, OPTION_SECRET, AT(journal_connection), "", 0, 4000, "With journal=postgres: libpq's connection string." },
+	{ "gateway", "journal-schema", NULL, OPTION_TEXT, AT(journal_schema), "roomcast", 1, 63, "With journal=postgres: the schema of its tables." },
+	{ "gateway", "durability", NULL, OPTION_TEXT, AT(durability), "normal", 0, 0,
+	  "What a 2xx outlives: normal, a crash of the process; full, the machine's loss of power too." },
+	{ "gateway", "keep-age", NULL, OPTION_DURATION, AT(keep_age), "7d", 0, INT64_C(10) * 365 * 86400000, "How long events are kept; 0: without end." },
+	{ "gateway", "keep-bytes", NULL, OPTION_SIZE, AT(keep_bytes), "4G", 0, INT64_C(1) << 50, "How many bytes of events are kept; 0: without bound." },
+	{ "gateway", "keep-events", NULL, OPTION_NUMBER, AT(keep_events), "0", 0, INT64_MAX, "How many events are kept; 0: without bound." },
 	{ "gateway", "threads", NULL, OPTION_NUMBER, AT(threads), "8", 1, 256, "Requests that are worked on at once." },
 	{ "gateway", "max-connections", NULL, OPTION_NUMBER, AT(max_connections), "512", 1, 16384, "FastCGI connections open at once." },
 	{ "gateway", "max-body", NULL, OPTION_SIZE, AT(max_body), "1M", 1024, 16 << 20, "Largest request body." },
@@ -30,9 +42,22 @@ static const struct option_row rows[] = {
 	{ "gateway", "request-timeout", NULL, OPTION_DURATION, AT(request_timeout), "10s", 100, 3600000,
 	  "How long a FastCGI peer may be silent in the middle of a request; six times as long for all of it." },
 	{ "gateway", "publish-timeout", NULL, OPTION_DURATION, AT(publish_timeout), "10s", 100, 600000, "How long a publish waits to be stored." },
-	{ "gateway", "repair-events", NULL, OPTION_NUMBER, AT(repair_events), "65536", 1, 1 << 24, "Events kept in memory to repair hubs from." },
-	{ "gateway", "repair-bytes", NULL, OPTION_SIZE, AT(repair_bytes), "64M", 1 << 20, INT64_C(1) << 36, "Bytes of these at most." },
+	{ "gateway", "repair-events", NULL, OPTION_NUMBER, AT(repair_events), "65536", 1, 1 << 24, "With journal=off: events that are kept." },
+	{ "gateway", "repair-bytes", NULL, OPTION_SIZE, AT(repair_bytes), "64M", 1 << 20, INT64_C(1) << 36, "With journal=off: bytes of these at most." },
 };
+
+int config_add_keys(const struct gateway_config *config, struct authorizer *authorizer, uint64_t now_ms, struct error *err)
+{
+	if (!config->api_key[0] && !config->api_keys_file[0])
+		return error_set(err, ERROR_INVALID, "api-key: without one (ROOMCAST_API_KEY) and without api-keys-file nobody could publish");
+	if (config->api_key[0] && authorizer_add_secret(authorizer, "default", bytes_of(config->api_key), SCOPE_ALL, err))
+		return error_context(err, "api-key");
+	if (config->api_keys_file[0] && api_keys_load(authorizer, config->api_keys_file, now_ms, err))
+		return error_context(err, "api-keys-file");
+	if (!authorizer->count)
+		return error_set(err, ERROR_INVALID, "api-keys-file: %s holds no key", config->api_keys_file);
+	return 0;
+}
 
 static int check_endpoint(const char *name, const char *endpoint, struct error *err)
 {
@@ -56,6 +81,31 @@ static int check_line_list(const char *list, struct error *err)
 	return 0;
 }
 
+static int check_word(const char *name, const char *value, const char *const *words, struct error *err)
+{
+	struct buffer list = { 0 };
+	for (const char *const *word = words; *word; word++) {
+		if (strcmp(value, *word) == 0) {
+			buffer_deinit(&list);
+			return 0;
+		}
+		buffer_add_format(&list, "%s%s", list.len ? ", " : "", *word);
+	}
+	error_set(err, ERROR_INVALID, "%s: \"%.60s\" is none of %s", name, value, list.has_failed ? "those it may be" : list.data);
+	buffer_deinit(&list);
+	return -1;
+}
+
+static int check_keys(const struct gateway_config *config, struct error *err)
+{
+	struct authorizer *authorizer = calloc(1, sizeof(*authorizer));
+	int result = authorizer ? config_add_keys(config, authorizer, 0, err) : error_set(err, ERROR_SYSTEM, "no memory");
+	if (authorizer)
+		authorizer_deinit(authorizer);
+	free(authorizer);
+	return result;
+}
+
 static int check(const void *data, struct error *err)
 {
 	const struct gateway_config *config = data;
@@ -70,8 +120,11 @@ static int check(const void *data, struct error *err)
 		return -1;
 	if (role != ROLE_GATEWAY)
 		return check_line_list(config->line, err);
-	if (!config->api_key[0])
-		return error_set(err, ERROR_INVALID, "api-key: without one (ROOMCAST_API_KEY) nobody could publish");
+	if (check_word("journal", config->journal, (const char *const[]){ "sqlite", "postgres", "off", NULL }, err)
+	    || check_word("durability", config->durability, (const char *const[]){ "normal", "full", NULL }, err) || check_keys(config, err))
+		return -1;
+	if (strcmp(config->journal, "postgres") == 0 && !config->journal_connection[0])
+		return error_set(err, ERROR_INVALID, "journal-connection: journal=postgres needs one");
 	if (strcmp(config->events, config->line) == 0)
 		return error_set(err, ERROR_INVALID, "events and line must be two endpoints");
 	return check_endpoint("events", config->events, err) || check_endpoint("line", config->line, err) ? -1 : 0;

@@ -6,16 +6,23 @@
 
 #include <roomcast/options.h>
 
+#include "authorize.h"
+
 struct gateway_config {
 	char *role, *listen, *listen_mode, *mount, *state_dir;
 	char *events, *line;
-	char *api_key;
+	char *api_key, *api_keys_file;
+	char *journal, *journal_connection, *journal_schema, *durability;
 	char *log_level;
 	int64_t threads, max_connections;
 	int64_t max_body, repair_bytes;
 	int64_t repair_events;
+	int64_t keep_age, keep_bytes, keep_events;
 	int64_t idle_timeout, request_timeout, publish_timeout;
 };
+
+/* The keys that it names, one way or the other: at least one. now_ms: monotonic. */
+int config_add_keys(const struct gateway_config *config, struct authorizer *authorizer, uint64_t now_ms, struct error *err) MUST_CHECK;
 
 extern const struct option_program gateway_program;
 

@@ -2,6 +2,7 @@
 #include "fields.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -97,6 +98,25 @@ int field_id(struct bytes value, const char *where, char out[static USER_ID_MAX 
 	return 0;
 }
 
+int field_object(struct bytes value, const char *where, struct response *response)
+{
+	if (json_kind(value) == JSON_OBJECT)
+		return 0;
+	response_refuse(response, REFUSAL_INVALID_FIELD, "%s: must be an object", where);
+	return -1;
+}
+
+int field_integer(struct bytes value, const char *where, int64_t least, int64_t most, int64_t *out, struct response *response)
+{
+	if (json_kind(value) == JSON_NUMBER && json_int64(value, out) && *out >= least && *out <= most)
+		return 0;
+	if (most == INT64_MAX)
+		response_refuse(response, REFUSAL_INVALID_FIELD, "%s: must be an integer, %" PRId64 " or more", where, least);
+	else
+		response_refuse(response, REFUSAL_INVALID_FIELD, "%s: must be an integer from %" PRId64 " to %" PRId64, where, least, most);
+	return -1;
+}
+
 int field_bool(struct bytes value, const char *where, bool *out, struct response *response)
 {
 	enum json_kind type = json_kind(value);
@@ -116,6 +136,54 @@ int room_set_add(struct room_set *set, const char *prefix, const char *name, str
 		return 0;
 	response_refuse(response, REFUSAL_UNAVAILABLE, "out of memory");
 	return -1;
+}
+
+/* Calls add for each element of the array `where`, at most MESSAGE_LIST_MAX. */
+static int each_element(struct bytes array, const char *where, size_t least, struct room_set *set,
+                        int (*add)(struct bytes, const char *, struct room_set *, struct response *), struct response *response)
+{
+	struct bytes rest = array, value;
+	if (json_kind(array) != JSON_ARRAY) {
+		response_refuse(response, REFUSAL_INVALID_FIELD, "%s: must be an array", where);
+		return -1;
+	}
+	for (size_t i = 0; json_next_element(&rest, &value); i++) {
+		char place[64];
+		snprintf(place, sizeof(place), "%s[%zu]", where, i);
+		if (i >= MESSAGE_LIST_MAX) {
+			response_refuse(response, REFUSAL_INVALID_FIELD, "%s: at most %d are allowed", where, MESSAGE_LIST_MAX);
+			return -1;
+		}
+		if (add(value, place, set, response))
+			return -1;
+	}
+	if (set->count >= least)
+		return 0;
+	response_refuse(response, REFUSAL_INVALID_FIELD, "%s: must not be empty", where);
+	return -1;
+}
+
+int field_user_room(struct bytes value, const char *where, struct room_set *set, struct response *response)
+{
+	char id[USER_ID_MAX + 1];
+	return field_id(value, where, id, response) || room_set_add(set, "user-", id, response) ? -1 : 0;
+}
+
+static int add_room(struct bytes value, const char *where, struct room_set *set, struct response *response)
+{
+	char name[ROOM_NAME_MAX + 1];
+	return field_text(value, where, (struct text_rule){ 1, ROOM_NAME_MAX }, name, response)
+	    || room_set_add(set, "", name, response) ? -1 : 0;
+}
+
+int field_rooms(struct bytes array, const char *where, size_t least, struct room_set *set, struct response *response)
+{
+	return each_element(array, where, least, set, add_room, response);
+}
+
+int field_user_rooms(struct bytes array, const char *where, struct room_set *set, struct response *response)
+{
+	return each_element(array, where, 1, set, field_user_room, response);
 }
 
 int room_set_finish(struct room_set *set, struct response *response)

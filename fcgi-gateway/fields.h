@@ -24,10 +24,18 @@ int field_text(struct bytes value, const char *where, struct text_rule rule, cha
 /* A user id: a string of 1..USER_ID_MAX bytes, or an integer, whose text counts as it is written. */
 int field_id(struct bytes value, const char *where, char out[static USER_ID_MAX + 1], struct response *response) MUST_CHECK;
 
+int field_object(struct bytes value, const char *where, struct response *response) MUST_CHECK;
+/* An integer without fraction or exponent, from least to most. */
+int field_integer(struct bytes value, const char *where, int64_t least, int64_t most, int64_t *out, struct response *response) MUST_CHECK;
 int field_bool(struct bytes value, const char *where, bool *out, struct response *response) MUST_CHECK;
 
 /* Adds prefix + name. */
 int room_set_add(struct room_set *set, const char *prefix, const char *name, struct response *response) MUST_CHECK;
+/* An array of rooms, least to MESSAGE_LIST_MAX of them. */
+int field_rooms(struct bytes array, const char *where, size_t least, struct room_set *set, struct response *response) MUST_CHECK;
+/* The own room of a user id, or of each of an array of 1 to MESSAGE_LIST_MAX. */
+int field_user_room(struct bytes id, const char *where, struct room_set *set, struct response *response) MUST_CHECK;
+int field_user_rooms(struct bytes array, const char *where, struct room_set *set, struct response *response) MUST_CHECK;
 /* Makes items valid. */
 int room_set_finish(struct room_set *set, struct response *response) MUST_CHECK;
 

@@ -1,30 +1,39 @@
-/* gateway.c - the way of one request: route, key, scope, handler. */
+/* gateway.c - the way of one request: route, key, scope, limit, handler. */
 #include "gateway.h"
 
 #include <roomcast/clock.h>
 #include <roomcast/log.h>
 
-#include "route.h"
+void gateway_refuse_rate(struct call *call, unsigned wait_s)
+{
+	response_refuse(call->response, REFUSAL_RATE_LIMITED, "the API key %s may not send more than %llu events and questions a second", call->key->name,
+	                (unsigned long long)call->key->limit.rate);
+	call->response->retry_after_s = wait_s;
+}
 
 static void answer(struct gateway *gateway, const struct request *request, struct response *response)
 {
-	const struct route *route = route_find(request->method, request->path, response);
-	if (!route)
+	struct call call = { .gateway = gateway, .request = request, .response = response };
+	unsigned wait_s;
+	call.route = route_find(request->method, request->path, response);
+	if (!call.route)
 		return;
-	const struct api_key *key = authorize(gateway->authorizer, request->authorization);
-	if (!key)
+	call.key = authorize(gateway->authorizer, request->authorization);
+	if (!call.key)
 		response_refuse(response, REFUSAL_UNAUTHORIZED, "%s", request->authorization.len ? "the API key is not valid"
 		                : "an API key is required: Authorization: Bearer <key>");
-	else if (!(key->scopes & route->scope))
-		response_refuse(response, REFUSAL_FORBIDDEN, "the API key %s may not call %s", key->name, route->path);
+	else if ((call.key->scopes & call.route->scopes) != call.route->scopes)
+		response_refuse(response, REFUSAL_FORBIDDEN, "the API key %s may not call %s", call.key->name, call.route->path);
+	else if (!api_key_take(call.key, 1, clock_monotonic_ms(), &wait_s))
+		gateway_refuse_rate(&call, wait_s);
 	else
-		route->handle(gateway, route, request, response);
+		call.route->handle(&call);
 }
 
 /* Somebody else is active: all checks happen there. */
 static bool is_standby(struct gateway *gateway, const struct request *request)
 {
-	return gateway->forward && !request->is_forwarded && !line_is_active(gateway->line) && forward_has_target(gateway->forward);
+	return gateway->forward && !request->is_forwarded && !sequencer_is_active(gateway->sequencer) && forward_has_target(gateway->forward);
 }
 
 void gateway_handle(struct gateway *gateway, const struct request *request, struct response *response)
@@ -44,7 +53,7 @@ void gateway_handle(struct gateway *gateway, const struct request *request, stru
 		atomic_fetch_add(&gateway->counters.refused[response->refusal], 1);
 		log_limited(&limit, "msg=\"request refused\" status=%u code=%s path=%.*s", response->status, refusal_word(response->refusal),
 		            (int)(request->path.len < 100 ? request->path.len : 100), request->path.len ? request->path.data : "");
-	} else if (bytes_equal_text(request->method, "POST")) {
+	} else if (response->status < 300 && bytes_equal_text(request->method, "POST")) {
 		atomic_fetch_add(&gateway->counters.accepted, 1);
 		rate_add(&gateway->counters.publish_rate, now_ms);
 	}

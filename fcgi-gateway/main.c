@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include <roomcast/clock.h>
@@ -16,7 +17,7 @@
 
 enum {
 	HEARTBEAT_MS = 500, SILENCE_MS = 3000,
-	QUEUE_EVENTS = 10000, GROUP_EVENTS = 256,
+	QUEUE_EVENTS = 10000, GROUP_EVENTS = 256, RETRY_MS = 1000, OPEN_MS = 5000,
 	QUEUE_BYTES = 64 << 20, LINE_QUEUE_BYTES = 32 << 20,
 	CHUNK_EVENTS = 256, CHUNK_BYTES = 4 << 20,
 	INBOUND_MORE = 1 << 20, /* of a message on the line, besides a request's body */
@@ -36,41 +37,90 @@ static void handle(void *data, const struct request *request, struct response *r
 	gateway_handle(data, request, response);
 }
 
-static int open_journal(struct process *process, const struct gateway_config *config, struct journal_writer **writer, struct error *err)
+/* Of the threads, so many may do what takes long. */
+static size_t quarter(int64_t threads)
 {
-	struct journal_settings settings = {
-		.retention = { .bytes = (uint64_t)config->repair_bytes, .events = (uint64_t)config->repair_events },
-		.state_dir = config->state_dir,
-	};
-	struct journal *journal = process->gateway.journal = journal_new("off", &settings, err);
-	return journal ? journal->operations->open_writer(journal, clock_wall_ms() / 1000, config->line, writer, err) : -1;
+	return threads < 4 ? 1 : (size_t)threads / 4;
 }
 
-static int open_publishing(struct process *process, const struct gateway_config *config, struct error *err)
+/* --- the sequencer's sink --- */
+
+static void activate(void *data, uint64_t epoch)
 {
-	struct gateway *gateway = &process->gateway;
-	struct journal_writer *writer;
-	if (open_journal(process, config, &writer, err))
-		return -1;
+	struct gateway *gateway = data;
+	line_activate(gateway->line, epoch);
+}
+
+static void deactivate(void *data)
+{
+	struct gateway *gateway = data;
+	line_deactivate(gateway->line);
+}
+
+/* What comes here is handed on to whoever is active, if that is somebody else. */
+static void stand_by(void *data)
+{
+	struct gateway *gateway = data;
+	struct error err = { 0 };
+	char endpoint[MESSAGE_NAME_MAX + 1] = "";
+	if (gateway->journal->operations->find_active(gateway->journal, endpoint, sizeof(endpoint), &err)
+	    || strcmp(endpoint, gateway->line_endpoint) == 0)
+		endpoint[0] = '\0';
+	forward_set_target(gateway->forward, endpoint);
+}
+
+static void publish(void *data, uint64_t epoch, uint64_t seq, struct bytes packed)
+{
+	struct gateway *gateway = data;
+	line_publish(gateway->line, epoch, seq, packed);
+}
+
+/* --- begin and end --- */
+
+static int open_journal(struct gateway *gateway, const struct gateway_config *config, struct error *err)
+{
+	bool is_off = strcmp(config->journal, "off") == 0;
+	struct journal_settings settings = {
+		.durability = strcmp(config->durability, "full") == 0 ? DURABILITY_FULL : DURABILITY_NORMAL,
+		.retention = {
+			.age_ms = is_off ? 0 : (uint64_t)config->keep_age,
+			.bytes = (uint64_t)(is_off ? config->repair_bytes : config->keep_bytes),
+			.events = (uint64_t)(is_off ? config->repair_events : config->keep_events),
+		},
+		.state_dir = config->state_dir, .connection = config->journal_connection, .schema = config->journal_schema,
+	};
+	gateway->journal = journal_new(config->journal, &settings, err);
+	return gateway->journal ? 0 : -1;
+}
+
+static int open_line(struct gateway *gateway, const struct gateway_config *config, struct error *err)
+{
+	struct forward_settings forward = front_end_forward_settings(config);
 	struct line_settings line = {
 		.events_endpoint = config->events, .line_endpoint = config->line, .heartbeat_ms = HEARTBEAT_MS, .silence_ms = SILENCE_MS,
-		.queue_bytes = LINE_QUEUE_BYTES, .chunk = { CHUNK_EVENTS, CHUNK_BYTES },
-		.inbound_max = (size_t)config->max_body + INBOUND_MORE,
+		.queue_bytes = LINE_QUEUE_BYTES, .chunk = { CHUNK_EVENTS, CHUNK_BYTES }, .inbound_max = (size_t)config->max_body + INBOUND_MORE,
 	};
-	struct sequencer_settings sequencer = {
-		.queue_events = QUEUE_EVENTS, .queue_bytes = QUEUE_BYTES, .group_events = GROUP_EVENTS,
-		.timeout_ms = (uint64_t)config->publish_timeout, .wall_ms = clock_wall_ms,
-	};
-	struct forward_settings forward = front_end_forward_settings(config);
 	gateway->forward = forward_new(&forward, err);
-	gateway->line = !gateway->forward ? NULL : line_new(gateway->journal, &line, err);
-	if (!gateway->line) {
-		writer->operations->close(writer);
+	gateway->line = gateway->forward ? line_new(gateway->journal, &line, err) : NULL;
+	return gateway->line ? 0 : -1;
+}
+
+static int open_publishing(struct gateway *gateway, const struct gateway_config *config, struct error *err)
+{
+	struct sequencer_settings settings = {
+		.queue_events = QUEUE_EVENTS, .queue_bytes = QUEUE_BYTES, .group_events = GROUP_EVENTS, .timeout_ms = (uint64_t)config->publish_timeout,
+		.stall_ms = (uint64_t)config->publish_timeout / 4, .retry_ms = RETRY_MS, .line_endpoint = config->line, .wall_ms = clock_wall_ms,
+	};
+	struct sequencer_sink sink = { .activate = activate, .deactivate = deactivate, .stand_by = stand_by, .publish = publish, .data = gateway };
+	gateway->line_endpoint = config->line;
+	if (open_journal(gateway, config, err) || open_line(gateway, config, err))
 		return -1;
-	}
-	line_activate(gateway->line, writer->last.epoch);
-	gateway->sequencer = sequencer_new(writer, &sequencer, (struct sequencer_sink){ line_publish, gateway->line }, err);
-	return gateway->sequencer ? 0 : -1;
+	gateway->readers = readers_new(gateway->journal, quarter(config->threads), err);
+	gateway->sequencer = gateway->readers ? sequencer_new(gateway->journal, &settings, sink, err) : NULL;
+	if (!gateway->sequencer)
+		return -1;
+	sequencer_wait_opened(gateway->sequencer, OPEN_MS);
+	return 0;
 }
 
 /* Front ends' requests have threads of their own, so that neither kind waits for the other. */
@@ -88,11 +138,11 @@ static int open_requests(struct process *process, const struct gateway_config *c
 static int begin(struct process *process, const struct gateway_config *config, struct error *err)
 {
 	struct bytes key = bytes_of(config->api_key);
-	if (key.len < WEAK_KEY)
+	if (key.len && key.len < WEAK_KEY)
 		log_warning("msg=\"the API key is short\" bytes=%zu", key.len);
-	if (authorizer_add(&process->authorizer, "default", key, SCOPE_ALL, err)
+	if (config_add_keys(config, &process->authorizer, clock_monotonic_ms(), err)
 	    || carrier_open(&process->carrier, config, err)
-	    || open_publishing(process, config, err) || open_requests(process, config, err))
+	    || open_publishing(&process->gateway, config, err) || open_requests(process, config, err))
 		return -1;
 	return 0;
 }
@@ -109,8 +159,10 @@ static void end(struct process *process)
 	sequencer_free(process->gateway.sequencer);
 	line_free(process->gateway.line);
 	forward_free(process->gateway.forward);
+	readers_free(process->gateway.readers);
 	journal_close(process->gateway.journal);
 	counters_deinit(&process->gateway.counters);
+	authorizer_deinit(&process->authorizer);
 }
 
 /* Threads inherit the mask: signals come to sigwait alone. */
@@ -133,8 +185,8 @@ static int begin_role(struct process *process, const struct gateway_config *conf
 	}
 	int result = begin(process, config, err);
 	if (result == 0)
-		log_info("msg=started listen=%s mount=%s events=%s line=%s", config->listen[0] ? config->listen : "inherited", config->mount,
-		         config->events, config->line);
+		log_info("msg=started listen=%s mount=%s journal=%s role=%s events=%s line=%s", config->listen[0] ? config->listen : "inherited", config->mount,
+		         config->journal, sequencer_is_active(process->gateway.sequencer) ? "active" : "standby", config->events, config->line);
 	return result;
 }
 
@@ -150,7 +202,7 @@ static int run(const struct gateway_config *config, enum role role)
 {
 	struct process process = {
 		.carrier.listener.fd = -1, .front_end.carrier.listener.fd = -1,
-		.gateway = { .max_body = (size_t)config->max_body, .started_ms = clock_monotonic_ms() },
+		.gateway = { .max_body = (size_t)config->max_body, .confirm_max = quarter(config->threads), .started_ms = clock_monotonic_ms() },
 	};
 	struct error err = { 0 };
 	sigset_t signals;

@@ -2,133 +2,223 @@
 #include "publish.h"
 
 #include <inttypes.h>
-#include <strings.h>
+#include <stdio.h>
 
 #include <roomcast/json.h>
 
-static struct bytes trim(struct bytes text)
-{
-	while (text.len && (text.data[0] == ' ' || text.data[0] == '\t')) {
-		text.data++;
-		text.len--;
-	}
-	while (text.len && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t'))
-		text.len--;
-	return text;
-}
+#include "body.h"
+#include "query.h"
 
-/* Cuts what stands before the next `;` off rest. */
-static struct bytes next_part(struct bytes *rest)
+/* Entity types that the publication reaches by rooms; a key for other types may not go around them. */
+static int check_types(const struct api_key *key, const struct publication *publication, struct response *response)
 {
-	const char *mark = rest->len ? memchr(rest->data, ';', rest->len) : NULL;
-	size_t len = mark ? (size_t)(mark - rest->data) : rest->len, skip = mark ? len + 1 : len;
-	struct bytes part = { rest->data, len };
-	rest->data += skip;
-	rest->len -= skip;
-	return trim(part);
-}
-
-static bool equals_word(struct bytes text, const char *word)
-{
-	return text.len == strlen(word) && strncasecmp(text.data, word, text.len) == 0;
-}
-
-/* RFC 8259, 8.1 and 11: JSON is UTF-8. A charset says so or is an error; other parameters mean nothing. */
-static bool is_json(struct bytes content_type)
-{
-	static const char charset[] = "charset=";
-	struct bytes rest = content_type;
-	if (!equals_word(next_part(&rest), "application/json"))
-		return false;
-	while (rest.len) {
-		struct bytes part = next_part(&rest);
-		size_t len = sizeof(charset) - 1;
-		if (part.len < len || strncasecmp(part.data, charset, len) != 0)
+	static const char prefix[] = "sync-";
+	size_t len = sizeof(prefix) - 1;
+	/* Also whose sockets: `room` of a control event. */
+	for (size_t i = 0; key->type_count && i <= publication->rooms.count; i++) {
+		struct bytes room = i < publication->rooms.count ? publication->rooms.items[i] : bytes_of(publication->room);
+		if (room.len < len || memcmp(room.data, prefix, len) != 0)
 			continue;
-		struct bytes value = { part.data + len, part.len - len };
-		if (!equals_word(value, "utf-8") && !equals_word(value, "\"utf-8\"") && !equals_word(value, "utf8"))
-			return false;
-	}
-	return true;
-}
-
-static int check_length(const struct request *request, size_t max_body, struct response *response)
-{
-	if (request->content_length == LENGTH_MALFORMED)
-		response_refuse(response, REFUSAL_BODY_LENGTH, "Content-Length is not a number");
-	else if (request->is_too_large)
-		response_refuse(response, REFUSAL_TOO_LARGE, "the body has more than %zu bytes", max_body);
-	else if (request->content_length == LENGTH_ABSENT && !request->body.len)
-		response_refuse(response, REFUSAL_LENGTH_REQUIRED, "a body with a Content-Length is required");
-	else if (request->content_length >= 0 && (uint64_t)request->content_length != request->body.len)
-		response_refuse(response, REFUSAL_BODY_LENGTH, "Content-Length says %" PRId64 " bytes, %zu came", request->content_length, request->body.len);
-	else
-		return 0;
-	return -1;
-}
-
-int publish_check_body(const struct request *request, size_t max_body, struct response *response)
-{
-	struct error err = { 0 };
-	if (check_length(request, max_body, response))
-		return -1;
-	if (!is_json(request->content_type)) {
-		response_refuse(response, REFUSAL_UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json, in UTF-8");
-		return -1;
-	}
-	if (json_check(request->body, JSON_DEPTH_DEFAULT, &err)) {
-		response_refuse(response, REFUSAL_MALFORMED_JSON, "body: %s", err.text);
+		struct bytes type = { room.data + len, room.len - len };
+		if (api_key_allows_type(key, type))
+			continue;
+		response_refuse(response, REFUSAL_FORBIDDEN, "the API key %s is not for the entity type %.*s", key->name, (int)type.len, type.data);
 		return -1;
 	}
 	return 0;
 }
 
-static void answer_stored(struct gateway *gateway, uint64_t seq, struct response *response)
+int publish_build(struct call *call, const struct route *route, struct bytes body, struct publication *publication)
 {
-	struct sequencer_figures sequencer;
-	sequencer_figures(gateway->sequencer, &sequencer);
-	size_t hubs = line_hub_count(gateway->line);
-	response->status = hubs ? 200 : 202;
-	buffer_add_format(&response->body, "{\"success\":true,\"id\":\"%" PRIu64 ".%" PRIu64 "\",\"hubs\":%zu%s}",
-	                  sequencer.epoch, seq, hubs, hubs ? "" : ",\"queued\":true");
+	if ((call->key->scopes & route->scopes) != route->scopes) {
+		response_refuse(call->response, REFUSAL_FORBIDDEN, "the API key %s may not call %s", call->key->name, route->path);
+		return -1;
+	}
+	return route->build(body, publication, call->response) || check_types(call->key, publication, call->response) ? -1 : 0;
 }
 
-static void publish_journaled(struct gateway *gateway, struct publication *publication, struct response *response)
+/* --- what stands beside the body --- */
+
+static int read_confirm(const struct call *call, bool *wants_confirm)
 {
-	static const enum refusal refusals[] = { [PUBLISH_REFUSED] = REFUSAL_UNAVAILABLE, [PUBLISH_UNKNOWN] = REFUSAL_OUTCOME_UNKNOWN };
+	static const struct { const char *text; bool value; } words[] = { { "1", true }, { "true", true }, { "0", false }, { "false", false } };
+	struct query_parameter parameters[] = { { .name = "confirm" }, { .name = NULL } };
+	struct buffer scratch = { 0 };
+	*wants_confirm = false;
+	int result = query_read(call->request->query, parameters, true, &scratch, call->response);
+	struct bytes value = parameters[0].value;
+	bool is_known = !value.data;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]) && !is_known; i++) {
+		is_known = bytes_equal_text(value, words[i].text);
+		*wants_confirm = words[i].value;
+	}
+	if (result == 0 && !is_known) {
+		response_refuse(call->response, REFUSAL_INVALID_FIELD, "confirm: must be 1 or 0");
+		result = -1;
+	}
+	buffer_deinit(&scratch);
+	return result;
+}
+
+static int read_key(const struct call *call, struct submission *submission)
+{
+	const struct request *request = call->request;
+	struct bytes key = request->idempotency_key;
 	struct error err = { 0 };
-	uint64_t seq = 0;
-	enum publish_outcome outcome = sequencer_publish(gateway->sequencer, publication, &seq, &err);
-	if (outcome == PUBLISH_STORED) {
-		answer_stored(gateway, seq, response);
+	bool is_visible = key.len <= IDEMPOTENCY_KEY_MAX;
+	if (!key.len)
+		return 0;
+	for (size_t i = 0; is_visible && i < key.len; i++)
+		is_visible = key.data[i] > 0x20 && key.data[i] < 0x7f;
+	if (!is_visible)
+		response_refuse(call->response, REFUSAL_INVALID_FIELD, "Idempotency-Key: must have 1 to %d visible ASCII characters", IDEMPOTENCY_KEY_MAX);
+	else if (submission->items[0].is_volatile)
+		response_refuse(call->response, REFUSAL_INVALID_FIELD, "Idempotency-Key: not with a volatile event, which is kept nowhere");
+	else if (submission_set_key(submission, key, request->path, request->body, &err))
+		response_refuse(call->response, REFUSAL_UNAVAILABLE, "%s", err.text);
+	else
+		return 0;
+	return -1;
+}
+
+/* --- confirmation --- */
+
+static void add_names(const struct line_confirmation *confirmation, bool has_confirmed, struct buffer *out)
+{
+	const char *comma = "";
+	buffer_add_char(out, '[');
+	for (size_t i = 0; i < confirmation->hubs; i++) {
+		if (confirmation->items[i].has_confirmed != has_confirmed)
+			continue;
+		buffer_add_format(out, "%s\"%s\"", comma, confirmation->items[i].name);
+		comma = ",";
+	}
+	buffer_add_char(out, ']');
+}
+
+static void add_unconfirmed(const char *reason, struct buffer *out)
+{
+	buffer_add_format(out, ",\"confirmed\":false,\"reason\":\"%s\"", reason);
+}
+
+/* Waits on the request's own thread, so no more than a part of them may. */
+static void add_confirmation(struct gateway *gateway, struct place place, struct buffer *out)
+{
+	struct line_confirmation confirmation = { 0 };
+	bool may_wait = atomic_fetch_add(&gateway->confirming, 1) < gateway->confirm_max;
+	if (may_wait)
+		line_confirm(gateway->line, place, CONFIRM_MS, &confirmation);
+	atomic_fetch_sub(&gateway->confirming, 1);
+	if (!may_wait) {
+		add_unconfirmed("too many requests wait for confirmation", out);
 		return;
 	}
-	response_refuse(response, err.code == ERROR_TOO_LARGE ? REFUSAL_OVERLOADED : refusals[outcome], "%s", err.text);
-	if (outcome == PUBLISH_REFUSED)
-		response->retry_after_s = 1;
+	if (!confirmation.hubs)
+		add_unconfirmed("no hub is live", out);
+	else if (confirmation.confirmed < confirmation.hubs)
+		add_unconfirmed("not every hub has acknowledged it", out);
+	else
+		buffer_add_text(out, ",\"confirmed\":true");
+	buffer_add_text(out, ",\"confirmedBy\":");
+	add_names(&confirmation, true, out);
+	buffer_add_text(out, ",\"notConfirmedBy\":");
+	add_names(&confirmation, false, out);
+}
+
+/* --- answers --- */
+
+static void answer_stored(struct call *call, const struct submission_result *result, bool wants_confirm)
+{
+	struct buffer *out = &call->response->body;
+	size_t hubs = line_hub_count(call->gateway->line);
+	call->response->status = hubs ? 200 : 202;
+	buffer_add_text(out, "{\"success\":true,");
+	buffer_add_bytes(out, buffer_bytes(&result->answer));
+	buffer_add_format(out, ",\"hubs\":%zu%s%s", hubs, hubs ? "" : ",\"queued\":true", result->outcome == SUBMISSION_REPEATED ? ",\"repeated\":true" : "");
+	if (wants_confirm)
+		add_confirmation(call->gateway, result->place, out);
+	buffer_add_char(out, '}');
+}
+
+static void answer_conflict(struct response *response, const struct submission_result *result, bool is_batch)
+{
+	if (is_batch)
+		snprintf(response->where, sizeof(response->where), "events[%zu]", result->conflict_at);
+	response_refuse(response, REFUSAL_VERSION_CONFLICT, "ifVersion: the entity has version %" PRId64, result->server_version);
+	struct buffer *out = &response->body;
+	out->len--; /* the brace */
+	if (is_batch)
+		buffer_add_format(out, ",\"index\":%zu", result->conflict_at);
+	buffer_add_format(out, ",\"serverVersion\":%" PRId64 ",\"serverData\":", result->server_version);
+	buffer_add_bytes(out, buffer_bytes(&result->server_data));
+	buffer_add_char(out, '}');
+}
+
+static void answer(struct call *call, const struct submission_result *result, bool is_batch, bool wants_confirm)
+{
+	static const enum refusal refusals[] = {
+		[SUBMISSION_MISMATCH] = REFUSAL_IDEMPOTENCY_MISMATCH, [SUBMISSION_INVALID] = REFUSAL_INVALID_FIELD,
+		[SUBMISSION_OVERLOADED] = REFUSAL_OVERLOADED, [SUBMISSION_REFUSED] = REFUSAL_UNAVAILABLE,
+		[SUBMISSION_UNKNOWN] = REFUSAL_OUTCOME_UNKNOWN,
+	};
+	if (result->outcome == SUBMISSION_STORED || result->outcome == SUBMISSION_REPEATED) {
+		answer_stored(call, result, wants_confirm);
+	} else if (result->outcome == SUBMISSION_CONFLICT) {
+		answer_conflict(call->response, result, is_batch);
+	} else {
+		response_refuse(call->response, refusals[result->outcome], "%s", result->err.text);
+		if (result->outcome == SUBMISSION_REFUSED || result->outcome == SUBMISSION_OVERLOADED)
+			call->response->retry_after_s = 1;
+	}
 }
 
 /* Nothing keeps it: there is no id, and without hubs nothing waits for them. */
-static void publish_volatile(struct gateway *gateway, struct publication *publication, struct response *response)
+static void publish_volatile(struct call *call, struct publication *publication, bool wants_confirm)
 {
+	struct gateway *gateway = call->gateway;
 	struct error err = { 0 };
-	if (line_publish_volatile(gateway->line, publication, &err)) {
-		response_refuse(response, REFUSAL_UNAVAILABLE, "%s", err.text);
+	if (!sequencer_is_active(gateway->sequencer))
+		error_set(&err, ERROR_UNAVAILABLE, "not the active gateway");
+	if (err.code || line_publish_volatile(gateway->line, publication, &err)) {
+		response_refuse(call->response, REFUSAL_UNAVAILABLE, "%s", err.text);
+		call->response->retry_after_s = 1;
 		return;
 	}
-	response->status = 200;
-	buffer_add_format(&response->body, "{\"success\":true,\"volatile\":true,\"hubs\":%zu}", line_hub_count(gateway->line));
+	struct buffer *out = &call->response->body;
+	call->response->status = 200;
+	buffer_add_format(out, "{\"success\":true,\"volatile\":true,\"hubs\":%zu", line_hub_count(gateway->line));
+	if (wants_confirm)
+		add_unconfirmed("volatile events are not acknowledged", out);
+	buffer_add_char(out, '}');
 }
 
-void publish_handle(struct gateway *gateway, const struct route *route, const struct request *request, struct response *response)
+void publish_submit(struct call *call, struct submission *submission)
 {
-	struct publication publication = { 0 };
-	if (publish_check_body(request, gateway->max_body, response) == 0
-	    && route->build(json_trim(request->body), &publication, response) == 0) {
-		if (publication.is_volatile)
-			publish_volatile(gateway, &publication, response);
-		else
-			publish_journaled(gateway, &publication, response);
+	bool wants_confirm, is_batch = submission->is_batch;
+	if (read_confirm(call, &wants_confirm) || read_key(call, submission))
+		return;
+	if (submission->items[0].is_volatile) {
+		publish_volatile(call, &submission->items[0], wants_confirm);
+		return;
 	}
-	publication_deinit(&publication);
+	struct submission_result result = { 0 };
+	memcpy(submission->api_key, call->key->name, sizeof(submission->api_key));
+	sequencer_submit(call->gateway->sequencer, submission, &result);
+	answer(call, &result, is_batch, wants_confirm);
+	submission_result_deinit(&result);
+}
+
+void publish_handle(struct call *call)
+{
+	struct submission submission;
+	struct error err = { 0 };
+	if (body_check(call->request, call->gateway->max_body, call->response))
+		return;
+	if (submission_init(&submission, 1, &err)) {
+		response_refuse(call->response, REFUSAL_UNAVAILABLE, "%s", err.text);
+		return;
+	}
+	if (publish_build(call, call->route, json_trim(call->request->body), &submission.items[0]) == 0)
+		publish_submit(call, &submission);
+	submission_deinit(&submission);
 }

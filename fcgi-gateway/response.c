@@ -20,6 +20,8 @@ static const struct {
 	[REFUSAL_UNSUPPORTED_MEDIA_TYPE] = { 415, "unsupported_media_type" },
 	[REFUSAL_INVALID_FIELD] = { 422, "invalid_field" },
 	[REFUSAL_RESERVED_EVENT] = { 422, "reserved_event" },
+	[REFUSAL_IDEMPOTENCY_MISMATCH] = { 422, "idempotency_mismatch" },
+	[REFUSAL_VERSION_CONFLICT] = { 409, "version_conflict" },
 	[REFUSAL_RATE_LIMITED] = { 429, "rate_limited" },
 	[REFUSAL_OVERLOADED] = { 503, "overloaded" },
 	[REFUSAL_UNAVAILABLE] = { 503, "unavailable" },
@@ -31,7 +33,7 @@ static const struct {
 	const char *reason;
 } reasons[] = {
 	{ 200, "OK" }, { 202, "Accepted" }, { 400, "Bad Request" }, { 401, "Unauthorized" }, { 403, "Forbidden" },
-	{ 404, "Not Found" }, { 405, "Method Not Allowed" }, { 411, "Length Required" }, { 413, "Content Too Large" },
+	{ 404, "Not Found" }, { 405, "Method Not Allowed" }, { 409, "Conflict" }, { 411, "Length Required" }, { 413, "Content Too Large" },
 	{ 415, "Unsupported Media Type" }, { 422, "Unprocessable Content" }, { 429, "Too Many Requests" },
 	{ 503, "Service Unavailable" }, { 504, "Gateway Timeout" },
 };
@@ -56,10 +58,14 @@ const char *status_reason(unsigned status)
 
 void response_refuse(struct response *response, enum refusal refusal, const char *format, ...)
 {
-	char text[512];
+	char text[512] = "";
 	va_list arguments;
+	bool names_field = refusal == REFUSAL_INVALID_FIELD || refusal == REFUSAL_RESERVED_EVENT;
+	if (response->where[0])
+		snprintf(text, sizeof(text), "%s%s", response->where, names_field ? "." : ": ");
+	size_t len = strlen(text);
 	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
+	vsnprintf(text + len, sizeof(text) - len, format, arguments);
 	va_end(arguments);
 	/* What a publisher wrote may be quoted here, cut anywhere: the answer stays UTF-8. */
 	for (char *c = text; *c; c++)

@@ -21,6 +21,8 @@ enum refusal {
 	REFUSAL_UNSUPPORTED_MEDIA_TYPE,
 	REFUSAL_INVALID_FIELD,
 	REFUSAL_RESERVED_EVENT,
+	REFUSAL_IDEMPOTENCY_MISMATCH, /* the key was used for something else */
+	REFUSAL_VERSION_CONFLICT,
 	REFUSAL_RATE_LIMITED,
 	REFUSAL_OVERLOADED,         /* too much waits already; nothing was stored */
 	REFUSAL_UNAVAILABLE,        /* cannot store now; nothing was stored */
@@ -37,6 +39,7 @@ struct response {
 	enum refusal refusal;
 	char allow[32];             /* for 405: "POST"; else "" */
 	unsigned retry_after_s;     /* 0: not said */
+	char where[24];             /* of what is looked at, in front of a refusal's text: "events[3]"; else "" */
 	struct buffer body;         /* JSON */
 };
 

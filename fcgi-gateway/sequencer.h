@@ -1,53 +1,72 @@
-/* sequencer.h - the one thread that decides order: it takes what waits as a group, numbers it, stores it, publishes it,
+/* sequencer.h - the one thread that decides order: it takes what waits as a group, judges and numbers it, stores it, publishes it,
  * and only then answers.
  *
- * What waits is bounded; past the bound a publish is refused at once. */
+ * It owns the journal's writer: while there is none (another process has it, or the store cannot be reached) it tries to open one, and
+ * refuses at once what comes. A writer that is lost is opened anew, in a new epoch. What waits is bounded; past the bound a
+ * submission is refused at once too. */
 #ifndef ROOMCAST_GATEWAY_SEQUENCER_H
 #define ROOMCAST_GATEWAY_SEQUENCER_H
 
 #include <stdint.h>
 
-#include "publication.h"
 #include "journal.h"
+#include "submission.h"
 
 struct sequencer;
 
 struct sequencer_settings {
 	size_t queue_events;
 	size_t queue_bytes;
-	size_t group_events;     /* at most in one transaction */
-	uint64_t timeout_ms;     /* a publish that waited longer is given up */
+	size_t group_events;     /* about so many in one transaction */
+	uint64_t timeout_ms;     /* a submission that waited longer is given up */
+	uint64_t stall_ms;       /* a group is under way for longer: what comes is refused */
+	uint64_t retry_ms;       /* between attempts to open a writer */
+	const char *line_endpoint; /* where others reach this process once it is the writer; kept by pointer */
 	uint64_t (*wall_ms)(void);
 };
 
-/* Called on the sequencer's thread, in order, after the commit and before the publisher is answered. */
+/* Called on the sequencer's thread. */
 struct sequencer_sink {
+	void (*activate)(void *data, uint64_t epoch); /* a writer is open; before the first publish of its epoch */
+	void (*deactivate)(void *data);               /* it is lost */
+	void (*stand_by)(void *data);                 /* after each attempt to open one that failed */
+	/* In order, after the commit and before the publisher is answered. */
 	void (*publish)(void *data, uint64_t epoch, uint64_t seq, struct bytes packed);
 	void *data;
 };
 
-enum publish_outcome {
-	PUBLISH_STORED,
-	PUBLISH_REFUSED,  /* certainly not stored */
-	PUBLISH_UNKNOWN,  /* the time was up while it was being stored */
+enum sequencer_state {
+	SEQUENCER_OPENING,     /* the first attempt to open a writer is under way */
+	SEQUENCER_ACTIVE,
+	SEQUENCER_STANDBY,     /* another process is the writer, or the store cannot be reached */
+	SEQUENCER_FAILED,      /* the store is there, and no writer can be opened: reason */
 };
+const char *sequencer_state_name(enum sequencer_state state);
 
 struct sequencer_figures {
-	uint64_t epoch, last_seq;
+	enum sequencer_state state;
+	char reason[256];       /* why there is no writer, or why the last group was not stored; "" */
+	uint64_t epoch, last_seq; /* of the last writer; 0: there was none */
 	uint64_t stored, failed; /* events since the start */
-	size_t waiting;
+	uint64_t groups;         /* since the start */
+	size_t waiting;          /* events */
+	uint64_t busy_ms;        /* how long the group under way takes already */
 };
 
-/* Takes the writer, also on failure. Starts the thread. */
-struct sequencer *sequencer_new(struct journal_writer *writer, const struct sequencer_settings *settings, struct sequencer_sink sink, struct error *err);
+/* The journal must outlive it. Starts the thread, which tries to open a writer at once. */
+struct sequencer *sequencer_new(struct journal *journal, const struct sequencer_settings *settings, struct sequencer_sink sink, struct error *err);
 
-/* Any thread; waits. The publication's content is taken (it becomes all zero). On PUBLISH_STORED *seq is its place
- * in the epoch of the writer, else err says why: ERROR_TOO_LARGE: the queue is full. */
-enum publish_outcome sequencer_publish(struct sequencer *sequencer, struct publication *publication, uint64_t *seq, struct error *err) MUST_CHECK;
+/* Waits until the first attempt has ended, at most timeout_ms. */
+void sequencer_wait_opened(struct sequencer *sequencer, uint64_t timeout_ms);
 
+/* Any thread; waits. The submission's content is taken (nothing is left to deinit). result comes all zero. */
+void sequencer_submit(struct sequencer *sequencer, struct submission *submission, struct submission_result *result);
+
+/* Any thread, at once. */
+bool sequencer_is_active(const struct sequencer *sequencer);
 void sequencer_figures(struct sequencer *sequencer, struct sequencer_figures *out);
 
-/* Serves what waits, refuses what comes, and ends the thread. Nobody may be inside sequencer_publish when it is freed. */
+/* Serves what waits, refuses what comes, ends the thread and closes the writer. Nobody may be inside sequencer_submit when it is freed. */
 void sequencer_free(struct sequencer *sequencer);
 
 #endif

@@ -36,20 +36,23 @@ static void add_totals(const struct line_figures *figures, struct buffer *out)
 	buffer_add_format(out, "\"clients\":%" PRIu64 ",\"rooms\":%" PRIu64 ",\"lag\":%" PRIu64 ",", hubs_clients(&figures->hubs), rooms, lag);
 }
 
+static const char *role_of(const struct sequencer_figures *sequencer)
+{
+	return sequencer->state == SEQUENCER_ACTIVE ? "active" : sequencer->state == SEQUENCER_STANDBY ? "standby" : "unavailable";
+}
+
 static void add_journal(struct gateway *gateway, struct buffer *out)
 {
 	struct sequencer_figures sequencer;
-	struct journal_extent extent = { 0 };
 	sequencer_figures(gateway->sequencer, &sequencer);
-	struct journal_reader *reader;
-	if (gateway->journal->operations->open_reader(gateway->journal, &reader, NULL) == 0) {
-		if (reader->operations->extent(reader, &extent, NULL))
-			extent = (struct journal_extent){ 0 };
-		reader->operations->close(reader);
+	buffer_add_format(out, "\"role\":\"%s\",\"epoch\":%" PRIu64 ",\"lastSeq\":%" PRIu64 ",\"journal\":{\"kind\":\"%s\",\"state\":\"%s\"", role_of(&sequencer),
+	                  sequencer.epoch, sequencer.last_seq, gateway->journal->operations->name, sequencer_state_name(sequencer.state));
+	if (sequencer.reason[0]) {
+		buffer_add_text(out, ",\"reason\":");
+		buffer_add_json_string(out, bytes_of(sequencer.reason));
 	}
-	buffer_add_format(out, "\"epoch\":%" PRIu64 ",\"lastSeq\":%" PRIu64 ",\"journal\":{\"kind\":\"%s\",\"firstSeq\":%" PRIu64 ",\"stored\":%" PRIu64
-	                  ",\"failed\":%" PRIu64 ",\"waiting\":%zu},", sequencer.epoch, sequencer.last_seq, gateway->journal->operations->name,
-	                  extent.first.epoch == sequencer.epoch ? extent.first.seq : 1, sequencer.stored, sequencer.failed, sequencer.waiting);
+	buffer_add_format(out, ",\"stored\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"groups\":%" PRIu64 ",\"waiting\":%zu,\"busySeconds\":%.1f},", sequencer.stored,
+	                  sequencer.failed, sequencer.groups, sequencer.waiting, (double)sequencer.busy_ms / 1000);
 }
 
 static void add_requests(struct gateway *gateway, struct buffer *out)
@@ -78,11 +81,11 @@ static void add_line(const struct line_figures *figures, struct buffer *out)
 	buffer_add_text(out, "},");
 }
 
-void status_handle(struct gateway *gateway, const struct route *route, const struct request *request, struct response *response)
+void status_handle(struct call *call)
 {
-	(void)route, (void)request;
+	struct gateway *gateway = call->gateway;
 	struct line_figures figures;
-	struct buffer *out = &response->body;
+	struct buffer *out = &call->response->body;
 	line_figures(gateway->line, &figures);
 	buffer_add_text(out, "{\"success\":true,\"hubs\":");
 	status_add_hubs(&figures, out);
@@ -91,8 +94,10 @@ void status_handle(struct gateway *gateway, const struct route *route, const str
 	add_journal(gateway, out);
 	add_requests(gateway, out);
 	add_line(&figures, out);
+	if (gateway->forward)
+		forward_add_status(gateway->forward, out);
 	if (gateway->carrier_status)
 		gateway->carrier_status(gateway->carrier, out);
 	buffer_add_format(out, "\"uptimeSeconds\":%" PRIu64 "}", (clock_monotonic_ms() - gateway->started_ms) / 1000);
-	response->status = 200;
+	call->response->status = 200;
 }

@@ -5,7 +5,7 @@
 #include "gateway.h"
 #include "route.h"
 
-void status_handle(struct gateway *gateway, const struct route *route, const struct request *request, struct response *response);
+void status_handle(struct call *call);
 
 /* The "hubs" array: lag is in events behind what was published. */
 void status_add_hubs(const struct line_figures *figures, struct buffer *out);

@@ -56,8 +56,9 @@ static void test_bytes_are_sacred(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(accepted) / sizeof(accepted[0]); i++) {
-		struct publication publication = { 0 };
+		struct publication publication;
 		struct response response = { 0 };
+		publication_init(&publication);
 		struct buffer names = { 0 };
 		struct bytes body = bytes_of(accepted[i].request);
 		assert_int_equal(json_check(body, JSON_DEPTH_DEFAULT, NULL), 0);
@@ -134,8 +135,9 @@ static void test_refusals_name_the_field(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
-		struct publication publication = { 0 };
+		struct publication publication;
 		struct response response = { 0 };
+		publication_init(&publication);
 		char start[128];
 		assert_int_equal(refused[i].build(bytes_of(refused[i].request), &publication, &response), -1);
 		assert_int_equal(response.refusal, refused[i].refusal);
@@ -150,8 +152,9 @@ static void test_refusals_name_the_field(void **state)
 /* {"event":"e","rooms":["r","r",...]} */
 static void build_many(size_t count, const char *room, struct response *response, int expected)
 {
-	struct publication publication = { 0 };
+	struct publication publication;
 	struct buffer body = { 0 };
+	publication_init(&publication);
 	buffer_add_text(&body, "{\"event\":\"e\",\"rooms\":[");
 	for (size_t i = 0; i < count; i++)
 		buffer_add_format(&body, "%s\"%s\"", i ? "," : "", room);

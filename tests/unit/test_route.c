@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "authorize.h"
-#include "publish.h"
+#include "body.h"
 #include "route.h"
 
 static void test_paths(void **state)
@@ -63,9 +63,9 @@ static void test_keys(void **state)
 	(void)state;
 	struct authorizer authorizer = { 0 };
 	assert_null(authorize(&authorizer, bytes_of("Bearer first")));
-	assert_int_equal(authorizer_add(&authorizer, "one", bytes_of("first"), SCOPE_ALL, NULL), 0);
-	assert_int_equal(authorizer_add(&authorizer, "two", bytes_of("second"), SCOPE_STATUS, NULL), 0);
-	assert_int_equal(authorizer_add(&authorizer, "none", bytes_of(""), SCOPE_ALL, NULL), -1);
+	assert_int_equal(authorizer_add_secret(&authorizer, "one", bytes_of("first"), SCOPE_ALL, NULL), 0);
+	assert_int_equal(authorizer_add_secret(&authorizer, "two", bytes_of("second"), SCOPE_STATUS, NULL), 0);
+	assert_int_equal(authorizer_add_secret(&authorizer, "none", bytes_of(""), SCOPE_ALL, NULL), -1);
 	const struct api_key *key = authorize(&authorizer, bytes_of("bearer  second "));
 	assert_non_null(key);
 	assert_string_equal(key->name, "two");
@@ -73,6 +73,7 @@ static void test_keys(void **state)
 	static const char *const wrong[] = { "", "Bearer", "Bearer ", "Bearer firs", "Bearer firstt", "Basic first", "first", "Bearerfirst", "Bearer First" };
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
 		assert_null(authorize(&authorizer, bytes_of(wrong[i])));
+	authorizer_deinit(&authorizer);
 }
 
 static void test_bodies(void **state)
@@ -99,7 +100,7 @@ static void test_bodies(void **state)
 			.content_type = bytes_of(cases[i].type), .content_length = cases[i].length, .body = bytes_of(cases[i].body), .is_too_large = cases[i].is_too_large,
 		};
 		struct response response = { 0 };
-		assert_int_equal(publish_check_body(&request, 1000, &response), cases[i].refusal ? -1 : 0);
+		assert_int_equal(body_check(&request, 1000, &response), cases[i].refusal ? -1 : 0);
 		assert_int_equal(response.refusal, cases[i].refusal);
 		response_deinit(&response);
 	}

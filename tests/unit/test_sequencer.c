@@ -1,4 +1,4 @@
-/* test_sequencer.c - order, groups, failures and time limits, with a journal that fails as it is told. */
+/* test_sequencer.c - order, groups, failures at every step, time limits and the writer's life. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,139 +7,166 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
 
+#include <roomcast/json.h>
+
+#include "failing_journal.h"
 #include "sequencer.h"
 
-enum { PUBLISHERS = 8, EACH = 200 };
+enum { PUBLISHERS = 8, EACH = 200, PUBLISHED_MAX = 4 * PUBLISHERS * EACH, DEADLINE_MS = 30000 };
 
-struct fake {
-	struct journal_writer writer;
+/* What the sink was told. */
+static struct {
 	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	bool fails_commit, is_held, is_inside;
-	uint64_t published[PUBLISHERS * EACH + 8];
+	struct place published[PUBLISHED_MAX];
 	size_t count;
-};
+	uint64_t active; /* the epoch; 0: not */
+	unsigned activations, deactivations, stand_bys;
+} sink = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-static int fake_begin(struct journal_writer *writer, struct error *err)
+static struct failing_journal *journal;
+static struct sequencer *sequencer;
+
+static void on_activate(void *data, uint64_t epoch)
 {
-	struct fake *self = (struct fake *)writer;
-	(void)err;
-	pthread_mutex_lock(&self->lock);
-	self->is_inside = true;
-	pthread_cond_broadcast(&self->changed);
-	while (self->is_held)
-		pthread_cond_wait(&self->changed, &self->lock);
-	self->is_inside = false;
-	pthread_mutex_unlock(&self->lock);
-	return 0;
+	(void)data;
+	pthread_mutex_lock(&sink.lock);
+	sink.active = epoch;
+	sink.activations++;
+	pthread_mutex_unlock(&sink.lock);
 }
 
-static int fake_step(struct journal_writer *writer, struct error *err)
+static void on_deactivate(void *data)
 {
-	(void)writer, (void)err;
-	return 0;
+	(void)data;
+	pthread_mutex_lock(&sink.lock);
+	sink.active = 0;
+	sink.deactivations++;
+	pthread_mutex_unlock(&sink.lock);
 }
 
-static void fake_undo(struct journal_writer *writer)
+static void on_stand_by(void *data)
 {
-	(void)writer;
+	(void)data;
+	pthread_mutex_lock(&sink.lock);
+	sink.stand_bys++;
+	pthread_mutex_unlock(&sink.lock);
 }
 
-static int fake_append(struct journal_writer *writer, const struct journal_record *record, struct error *err)
-{
-	(void)writer;
-	if (bytes_equal_text(record->message.body, "\"bad\""))
-		return error_set(err, ERROR_INVALID, "bad alone");
-	return 0;
-}
-
-static enum journal_outcome fake_commit(struct journal_writer *writer, struct error *err)
-{
-	struct fake *self = (struct fake *)writer;
-	if (!self->fails_commit)
-		return JOURNAL_STORED;
-	error_set(err, ERROR_UNAVAILABLE, "disk full");
-	return JOURNAL_NOT_STORED;
-}
-
-static const struct journal_writer_operations fake_operations = {
-	.begin = fake_begin, .savepoint = fake_step, .release = fake_step, .undo = fake_undo, .append = fake_append, .commit = fake_commit,
-	.close = fake_undo,
-};
-
+/* abort() and not cmocka's assertions: this is another thread. */
 static void on_publish(void *data, uint64_t epoch, uint64_t seq, struct bytes packed)
 {
-	struct fake *fake = data;
+	(void)data;
 	struct message message;
-	assert_int_equal(message_unpack(packed, &message, NULL), 0);
-	assert_true(message.epoch == epoch && message.seq == seq && message.time_ms == 5);
+	if (message_unpack(packed, &message, NULL) || message.epoch != epoch || message.seq != seq || message.time_ms != 5000)
+		abort();
 	message_deinit(&message);
-	fake->published[fake->count++] = seq;
+	pthread_mutex_lock(&sink.lock);
+	if (sink.active != epoch || sink.count == PUBLISHED_MAX)
+		abort();
+	sink.published[sink.count++] = (struct place){ epoch, seq };
+	pthread_mutex_unlock(&sink.lock);
 }
 
 static uint64_t fixed_time(void)
 {
-	return 5;
+	return 5000;
 }
 
-static struct fake *fake;
-static struct sequencer *sequencer;
-
-static int open_with(size_t queue, uint64_t timeout_ms)
+static void open_settings(struct sequencer_settings settings)
 {
-	struct sequencer_settings settings = {
-		.queue_events = queue, .queue_bytes = 1 << 20, .group_events = 16, .timeout_ms = timeout_ms, .wall_ms = fixed_time,
-	};
-	fake = test_calloc(1, sizeof(*fake));
-	fake->writer = (struct journal_writer){ &fake_operations, { 9, 0 } };
-	pthread_mutex_init(&fake->lock, NULL);
-	pthread_cond_init(&fake->changed, NULL);
-	sequencer = sequencer_new(&fake->writer, &settings, (struct sequencer_sink){ on_publish, fake }, NULL);
-	return sequencer ? 0 : -1;
+	settings.queue_bytes = 1 << 20;
+	settings.group_events = 16;
+	settings.retry_ms = 20;
+	settings.line_endpoint = "ipc://here";
+	settings.wall_ms = fixed_time;
+	sequencer = sequencer_new(&journal->journal, &settings, (struct sequencer_sink){ on_activate, on_deactivate, on_stand_by, on_publish, NULL }, NULL);
+	assert_non_null(sequencer);
+	sequencer_wait_opened(sequencer, DEADLINE_MS);
+}
+
+static void open_with(size_t queue, uint64_t timeout_ms)
+{
+	sink.count = sink.active = sink.activations = sink.deactivations = sink.stand_bys = 0;
+	journal = failing_journal_new();
+	open_settings((struct sequencer_settings){ .queue_events = queue, .timeout_ms = timeout_ms, .stall_ms = DEADLINE_MS });
 }
 
 static void close_all(void)
 {
 	sequencer_free(sequencer);
-	pthread_cond_destroy(&fake->changed);
-	pthread_mutex_destroy(&fake->lock);
-	test_free(fake);
+	assert_int_equal(journal->writers, 0);
+	failing_journal_free(journal);
 }
 
-static enum publish_outcome publish(const char *body, uint64_t *seq, struct error *err)
+static void build(struct submission *submission, const char *const *bodies, size_t count, const char *key)
 {
-	struct publication publication = { .audience = AUDIENCE_EVERYONE };
-	buffer_add_text(&publication.body, body);
-	return sequencer_publish(sequencer, &publication, seq, err);
+	assert_int_equal(submission_init(submission, count, NULL), 0);
+	submission->is_batch = count > 1;
+	for (size_t i = 0; i < count; i++) {
+		struct response response = { 0 };
+		if (publication_from_data_change(bytes_of(bodies[i]), &submission->items[i], &response))
+			fail_msg("%s", response.body.data);
+	}
+	snprintf(submission->api_key, sizeof(submission->api_key), "app");
+	if (key)
+		assert_int_equal(submission_set_key(submission, bytes_of(key), bytes_of("/x"), bytes_of(bodies[0]), NULL), 0);
 }
 
-static void hold(bool is_held)
+static const char plain[] = "{\"entityType\":\"t\",\"action\":\"CREATE\",\"data\":1}";
+static const char versioned[] = "{\"entityType\":\"t\",\"action\":\"UPDATE\",\"data\":{\"id\":7}}";
+
+static enum submission_outcome submit(const char *body, const char *key, struct submission_result *result)
 {
-	pthread_mutex_lock(&fake->lock);
-	fake->is_held = is_held;
-	pthread_cond_broadcast(&fake->changed);
-	pthread_mutex_unlock(&fake->lock);
+	struct submission submission;
+	build(&submission, &body, 1, key);
+	*result = (struct submission_result){ 0 };
+	sequencer_submit(sequencer, &submission, result);
+	assert_null(submission.items);
+	return result->outcome;
 }
 
-static void wait_until_inside(void)
+static enum submission_outcome submit_plain(struct place *place)
 {
-	pthread_mutex_lock(&fake->lock);
-	while (!fake->is_inside)
-		pthread_cond_wait(&fake->changed, &fake->lock);
-	pthread_mutex_unlock(&fake->lock);
+	struct submission_result result;
+	enum submission_outcome outcome = submit(plain, NULL, &result);
+	*place = result.place;
+	submission_result_deinit(&result);
+	return outcome;
+}
+
+static bool is_state(enum sequencer_state state)
+{
+	struct sequencer_figures figures;
+	sequencer_figures(sequencer, &figures);
+	return figures.state == state;
+}
+
+static void wait_for_state(enum sequencer_state state)
+{
+	for (int i = 0; i < DEADLINE_MS / 2 && !is_state(state); i++)
+		nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
+	assert_true(is_state(state));
 }
 
 static void *publish_many(void *data)
 {
 	(void)data;
-	uint64_t last = 0;
+	struct place last = { 0 };
 	for (int i = 0; i < EACH; i++) {
-		uint64_t seq = 0;
-		enum publish_outcome outcome = publish(i % 10 == 3 ? "\"bad\"" : "\"good\"", &seq, NULL);
-		if ((outcome == PUBLISH_STORED) != (i % 10 != 3) || (outcome == PUBLISH_STORED && seq <= last))
+		struct submission_result result = { 0 };
+		struct submission submission;
+		if (submission_init(&submission, 1, NULL))
 			return (void *)1;
-		last = seq ? seq : last;
+		buffer_add_text(&submission.items[0].body, "\"e\"");
+		sequencer_submit(sequencer, &submission, &result);
+		if (result.outcome != SUBMISSION_STORED || place_compare(result.place, last) <= 0)
+			return (void *)1;
+		last = result.place;
+		submission_result_deinit(&result);
 	}
 	return NULL;
 }
@@ -149,7 +176,7 @@ static void test_one_order_without_holes(void **state)
 	(void)state;
 	pthread_t threads[PUBLISHERS];
 	struct sequencer_figures figures;
-	assert_int_equal(open_with(1000, 10000), 0);
+	open_with(1000, DEADLINE_MS);
 	for (int i = 0; i < PUBLISHERS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, publish_many, NULL), 0);
 	for (int i = 0; i < PUBLISHERS; i++) {
@@ -157,81 +184,306 @@ static void test_one_order_without_holes(void **state)
 		pthread_join(threads[i], &failure);
 		assert_null(failure);
 	}
-	assert_int_equal(fake->count, PUBLISHERS * EACH * 9 / 10);
-	for (size_t i = 0; i < fake->count; i++)
-		assert_true(fake->published[i] == i + 1);
+	assert_int_equal(sink.count, PUBLISHERS * EACH);
+	for (size_t i = 0; i < sink.count; i++)
+		assert_true(sink.published[i].seq == i + 1 && sink.published[i].epoch == 5);
 	sequencer_figures(sequencer, &figures);
-	assert_true(figures.last_seq == fake->count && figures.stored == fake->count && figures.failed == PUBLISHERS * EACH / 10 && figures.epoch == 9);
+	assert_true(figures.last_seq == sink.count && figures.stored == sink.count && figures.failed == 0 && figures.epoch == 5);
+	assert_true(figures.groups > 0 && figures.groups <= sink.count && figures.waiting == 0);
+	assert_string_equal(figures.reason, "");
 	close_all();
 }
 
-static void test_a_failed_commit_publishes_nothing(void **state)
+static const struct {
+	enum step step;
+	enum manner manner;
+	enum submission_outcome outcome;
+	bool is_lost;
+} failures[] = {
+	{ STEP_BEGIN, FAIL_ALONE, SUBMISSION_REFUSED, false },
+	{ STEP_FIND_KEY, FAIL_ALONE, SUBMISSION_REFUSED, false },
+	{ STEP_FIND_ENTITY, FAIL_ALONE, SUBMISSION_REFUSED, false },
+	{ STEP_SAVEPOINT, FAIL_ALONE, SUBMISSION_REFUSED, false },
+	{ STEP_APPEND, FAIL_ALONE, SUBMISSION_REFUSED, false },
+	{ STEP_APPEND, FAIL_INVALID, SUBMISSION_INVALID, false },
+	{ STEP_KEEP_KEY, FAIL_ALONE, SUBMISSION_REFUSED, false },
+	{ STEP_RELEASE, FAIL_ALONE, SUBMISSION_REFUSED, false },
+	{ STEP_COMMIT, FAIL_ALONE, SUBMISSION_REFUSED, false },
+	{ STEP_BEGIN, FAIL_LOST, SUBMISSION_REFUSED, true },
+	{ STEP_FIND_KEY, FAIL_LOST, SUBMISSION_REFUSED, true },
+	{ STEP_FIND_ENTITY, FAIL_LOST, SUBMISSION_REFUSED, true },
+	{ STEP_SAVEPOINT, FAIL_LOST, SUBMISSION_REFUSED, true },
+	{ STEP_APPEND, FAIL_LOST, SUBMISSION_REFUSED, true },
+	{ STEP_KEEP_KEY, FAIL_LOST, SUBMISSION_REFUSED, true },
+	{ STEP_RELEASE, FAIL_LOST, SUBMISSION_REFUSED, true },
+	{ STEP_COMMIT, FAIL_LOST, SUBMISSION_REFUSED, true },
+	{ STEP_COMMIT, FAIL_UNKNOWN, SUBMISSION_UNKNOWN, true },
+};
+
+/* What failed is as if it had never been, and the next is stored; a lost writer is opened again in a new epoch. */
+static void test_failures_at_every_step(void **state)
 {
 	(void)state;
-	uint64_t seq = 0;
-	struct error err = { 0 };
-	assert_int_equal(open_with(10, 10000), 0);
-	fake->fails_commit = true;
-	assert_int_equal(publish("\"a\"", &seq, &err), PUBLISH_REFUSED);
-	assert_string_equal(err.text, "disk full");
-	assert_int_equal(fake->count, 0);
-	fake->fails_commit = false;
-	assert_int_equal(publish("\"a\"", &seq, &err), PUBLISH_STORED);
-	assert_int_equal(seq, 1);
+	for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++) {
+		struct submission_result result;
+		char expected[32];
+		bool is_unknown = failures[i].outcome == SUBMISSION_UNKNOWN;
+		open_with(10, DEADLINE_MS);
+		failing_journal_set(journal, failures[i].step, failures[i].manner, 1);
+		assert_int_equal(submit(versioned, "key", &result), failures[i].outcome);
+		snprintf(expected, sizeof(expected), "step %d failed", (int)failures[i].step);
+		assert_string_equal(result.err.text, expected);
+		assert_int_equal(sink.count, 0);
+		submission_result_deinit(&result);
+		if (failures[i].is_lost) {
+			wait_for_state(SEQUENCER_ACTIVE);
+			assert_true(sink.activations == 2 && sink.deactivations == 1 && sink.active == 6);
+		}
+		/* The lost answer to a commit: the event is there, and its key says so. */
+		assert_int_equal(submit(versioned, "key", &result), is_unknown ? SUBMISSION_REPEATED : SUBMISSION_STORED);
+		assert_true(result.place.seq == 1 && result.place.epoch == (failures[i].is_lost && !is_unknown ? 6 : 5));
+		assert_int_equal(sink.count, is_unknown ? 0 : 1);
+		submission_result_deinit(&result);
+		assert_int_equal(submit(versioned, NULL, &result), SUBMISSION_STORED);
+		assert_non_null(strstr(result.answer.data, "\"version\":2"));
+		submission_result_deinit(&result);
+		close_all();
+	}
+}
+
+static void test_while_there_is_no_writer(void **state)
+{
+	(void)state;
+	struct place place;
+	struct submission_result result;
+	struct sequencer_figures figures;
+	sink.count = sink.active = sink.activations = sink.stand_bys = 0;
+	journal = failing_journal_new();
+	failing_journal_set(journal, STEP_OPEN, FAIL_ALONE, 1000000);
+	open_settings((struct sequencer_settings){ .queue_events = 10, .timeout_ms = DEADLINE_MS, .stall_ms = DEADLINE_MS });
+	assert_false(sequencer_is_active(sequencer));
+	assert_int_equal(submit(plain, NULL, &result), SUBMISSION_REFUSED);
+	assert_string_equal(result.err.text, "nothing can be stored now: step 1 failed");
+	submission_result_deinit(&result);
+	sequencer_figures(sequencer, &figures);
+	assert_true(figures.state == SEQUENCER_STANDBY && sink.stand_bys > 0 && sink.activations == 0);
+	assert_string_equal(figures.reason, "step 1 failed");
+	failing_journal_set(journal, STEP_OPEN, FAIL_INVALID, 1000000);
+	wait_for_state(SEQUENCER_FAILED);
+	failing_journal_set(journal, STEP_NONE, FAIL_ALONE, 0);
+	wait_for_state(SEQUENCER_ACTIVE);
+	assert_true(sequencer_is_active(sequencer) && sink.activations == 1);
+	assert_int_equal(submit_plain(&place), SUBMISSION_STORED);
+	assert_int_equal(place.seq, 1);
 	close_all();
 }
 
-static void *publish_one(void *data)
+struct waiter {
+	pthread_t thread;
+	const char *body, *key;
+	struct submission_result result;
+};
+
+static void *wait_for_result(void *data)
 {
-	uint64_t seq;
-	*(enum publish_outcome *)data = publish("\"a\"", &seq, NULL);
+	struct waiter *waiter = data;
+	submit(waiter->body, waiter->key, &waiter->result);
 	return NULL;
+}
+
+static size_t waiting(void)
+{
+	struct sequencer_figures figures;
+	sequencer_figures(sequencer, &figures);
+	return figures.waiting;
+}
+
+/* The first is alone in its group, which is held; all others are in the next, and each group's steps fail as was set. */
+static enum submission_outcome submit_together(struct waiter *waiters, size_t count)
+{
+	struct waiter first = { .body = plain };
+	failing_journal_hold(journal, true);
+	assert_int_equal(pthread_create(&first.thread, NULL, wait_for_result, &first), 0);
+	failing_journal_wait_inside(journal);
+	for (size_t i = 0; i < count; i++) {
+		assert_int_equal(pthread_create(&waiters[i].thread, NULL, wait_for_result, &waiters[i]), 0);
+		while (waiting() != i + 1)
+			sched_yield();
+	}
+	failing_journal_hold(journal, false);
+	for (size_t i = 0; i < count; i++)
+		pthread_join(waiters[i].thread, NULL);
+	pthread_join(first.thread, NULL);
+	submission_result_deinit(&first.result);
+	return first.result.outcome;
+}
+
+static void free_results(struct waiter *waiters, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		submission_result_deinit(&waiters[i].result);
+}
+
+static void test_keys_and_versions_within_a_group(void **state)
+{
+	(void)state;
+	static const char if_new[] = "{\"entityType\":\"t\",\"action\":\"UPDATE\",\"data\":{\"id\":7},\"ifVersion\":0}";
+	struct waiter waiters[] = {
+		{ .body = if_new }, { .body = if_new }, { .body = versioned, .key = "k" }, { .body = versioned, .key = "k" }, { .body = plain, .key = "k" },
+	};
+	open_with(100, DEADLINE_MS);
+	assert_int_equal(submit_together(waiters, 5), SUBMISSION_STORED);
+	assert_int_equal(waiters[0].result.outcome, SUBMISSION_STORED);
+	assert_string_equal(waiters[0].result.answer.data, "\"id\":\"5.2\",\"version\":1");
+	assert_int_equal(waiters[1].result.outcome, SUBMISSION_CONFLICT);
+	assert_true(waiters[1].result.server_version == 1 && waiters[1].result.conflict_at == 0);
+	assert_string_equal(waiters[1].result.server_data.data, "{\"id\":7}");
+	assert_int_equal(waiters[2].result.outcome, SUBMISSION_STORED);
+	assert_int_equal(waiters[3].result.outcome, SUBMISSION_REPEATED);
+	assert_string_equal(waiters[3].result.answer.data, "\"id\":\"5.3\",\"version\":2");
+	assert_int_equal(waiters[3].result.place.seq, 3);
+	assert_int_equal(waiters[4].result.outcome, SUBMISSION_MISMATCH);
+	assert_int_equal(sink.count, 3);
+	free_results(waiters, 5);
+	close_all();
+}
+
+/* Nobody is told what only a group had seen that was not stored. */
+static void test_judgements_of_a_failed_group_do_not_stand(void **state)
+{
+	(void)state;
+	static const char if_new[] = "{\"entityType\":\"t\",\"action\":\"UPDATE\",\"data\":{\"id\":7},\"ifVersion\":0}";
+	static const struct { enum step step; enum manner manner; unsigned times; enum submission_outcome first; } cases[] = {
+		{ STEP_COMMIT, FAIL_ALONE, 2, SUBMISSION_REFUSED },
+		{ STEP_KEEP_KEY, FAIL_LOST, 1, SUBMISSION_STORED },
+	};
+	for (size_t i = 0; i < 2; i++) {
+		struct waiter waiters[] = { { .body = if_new, .key = "k" }, { .body = if_new, .key = "k" }, { .body = if_new }, { .body = plain, .key = "k" } };
+		open_with(100, DEADLINE_MS);
+		failing_journal_set(journal, cases[i].step, cases[i].manner, cases[i].times);
+		assert_int_equal(submit_together(waiters, 4), cases[i].first);
+		for (size_t w = 0; w < 4; w++)
+			assert_int_equal(waiters[w].result.outcome, SUBMISSION_REFUSED);
+		free_results(waiters, 4);
+		close_all();
+	}
+}
+
+static void test_one_that_fails_leaves_the_others(void **state)
+{
+	(void)state;
+	struct waiter waiters[] = { { .body = plain }, { .body = versioned }, { .body = plain } };
+	open_with(100, DEADLINE_MS);
+	failing_journal_set(journal, STEP_FIND_ENTITY, FAIL_ALONE, 1);
+	assert_int_equal(submit_together(waiters, 3), SUBMISSION_STORED);
+	assert_int_equal(waiters[0].result.outcome, SUBMISSION_STORED);
+	assert_int_equal(waiters[1].result.outcome, SUBMISSION_REFUSED);
+	assert_int_equal(waiters[2].result.outcome, SUBMISSION_STORED);
+	assert_int_equal(waiters[2].result.place.seq, 3);
+	free_results(waiters, 3);
+	close_all();
+}
+
+static void test_a_batch_is_whole(void **state)
+{
+	(void)state;
+	static const char *const bodies[] = {
+		versioned, plain, "{\"entityType\":\"t\",\"action\":\"UPDATE\",\"data\":{\"id\":7},\"ifVersion\":1}",
+		"{\"entityType\":\"t\",\"action\":\"UPDATE\",\"data\":{\"id\":7},\"ifVersion\":1}",
+	};
+	struct submission submission;
+	struct submission_result result = { 0 };
+	open_with(100, DEADLINE_MS);
+	build(&submission, bodies, 4, NULL);
+	sequencer_submit(sequencer, &submission, &result);
+	assert_int_equal(result.outcome, SUBMISSION_CONFLICT);
+	assert_true(result.conflict_at == 3 && result.server_version == 2);
+	assert_int_equal(sink.count, 0);
+	submission_result_deinit(&result);
+
+	result = (struct submission_result){ 0 };
+	build(&submission, bodies, 3, "k");
+	sequencer_submit(sequencer, &submission, &result);
+	assert_int_equal(result.outcome, SUBMISSION_STORED);
+	assert_string_equal(result.answer.data, "\"id\":\"5.3\",\"ids\":[\"5.1\",\"5.2\",\"5.3\"],\"versions\":[1,null,2]");
+	assert_int_equal(sink.count, 3);
+	submission_result_deinit(&result);
+
+	result = (struct submission_result){ 0 };
+	build(&submission, bodies, 3, "k");
+	sequencer_submit(sequencer, &submission, &result);
+	assert_int_equal(result.outcome, SUBMISSION_REPEATED);
+	assert_int_equal(sink.count, 3);
+	submission_result_deinit(&result);
+	close_all();
 }
 
 static void test_time_is_up(void **state)
 {
 	(void)state;
-	pthread_t thread;
-	uint64_t seq = 0;
-	struct error err = { 0 };
-	enum publish_outcome first = PUBLISH_STORED;
-	assert_int_equal(open_with(10, 100), 0);
-	hold(true);
-	assert_int_equal(pthread_create(&thread, NULL, publish_one, &first), 0);
-	wait_until_inside();
+	struct waiter first = { .body = plain };
+	struct place place;
+	open_with(10, 200);
+	failing_journal_hold(journal, true);
+	assert_int_equal(pthread_create(&first.thread, NULL, wait_for_result, &first), 0);
+	failing_journal_wait_inside(journal);
 	/* The first is being stored: nobody knows. The second was not begun: it is taken back. */
-	assert_int_equal(publish("\"b\"", &seq, &err), PUBLISH_REFUSED);
-	pthread_join(thread, NULL);
-	assert_int_equal(first, PUBLISH_UNKNOWN);
-	hold(false);
-	assert_int_equal(publish("\"c\"", &seq, &err), PUBLISH_STORED);
-	assert_int_equal(seq, 2);
+	assert_int_equal(submit_plain(&place), SUBMISSION_REFUSED);
+	pthread_join(first.thread, NULL);
+	assert_int_equal(first.result.outcome, SUBMISSION_UNKNOWN);
+	failing_journal_hold(journal, false);
+	assert_int_equal(submit_plain(&place), SUBMISSION_STORED);
+	assert_int_equal(place.seq, 2);
+	submission_result_deinit(&first.result);
+	close_all();
+}
+
+static void test_a_journal_that_does_not_answer(void **state)
+{
+	(void)state;
+	struct waiter first = { .body = plain };
+	struct sequencer_figures figures;
+	struct submission_result result;
+	sink.count = sink.active = 0;
+	journal = failing_journal_new();
+	open_settings((struct sequencer_settings){ .queue_events = 10, .timeout_ms = DEADLINE_MS, .stall_ms = 50 });
+	failing_journal_hold(journal, true);
+	assert_int_equal(pthread_create(&first.thread, NULL, wait_for_result, &first), 0);
+	failing_journal_wait_inside(journal);
+	do
+		sequencer_figures(sequencer, &figures);
+	while (figures.busy_ms <= 50);
+	assert_int_equal(submit(plain, NULL, &result), SUBMISSION_REFUSED);
+	assert_non_null(strstr(result.err.text, "has not answered"));
+	submission_result_deinit(&result);
+	failing_journal_hold(journal, false);
+	pthread_join(first.thread, NULL);
+	assert_int_equal(first.result.outcome, SUBMISSION_STORED);
+	submission_result_deinit(&first.result);
 	close_all();
 }
 
 static void test_a_full_queue_refuses_at_once(void **state)
 {
 	(void)state;
-	pthread_t threads[2];
-	uint64_t seq = 0;
-	struct error err = { 0 };
-	enum publish_outcome outcomes[2];
-	struct sequencer_figures figures;
-	assert_int_equal(open_with(1, 10000), 0);
-	hold(true);
-	assert_int_equal(pthread_create(&threads[0], NULL, publish_one, &outcomes[0]), 0);
-	wait_until_inside();
-	assert_int_equal(pthread_create(&threads[1], NULL, publish_one, &outcomes[1]), 0);
-	do
-		sequencer_figures(sequencer, &figures);
-	while (figures.waiting == 0);
-	assert_int_equal(publish("\"c\"", &seq, &err), PUBLISH_REFUSED);
-	assert_int_equal(err.code, ERROR_TOO_LARGE);
-	hold(false);
+	struct waiter waiters[] = { { .body = plain }, { .body = plain } };
+	struct submission_result result;
+	open_with(1, DEADLINE_MS);
+	failing_journal_hold(journal, true);
+	assert_int_equal(pthread_create(&waiters[0].thread, NULL, wait_for_result, &waiters[0]), 0);
+	failing_journal_wait_inside(journal);
+	assert_int_equal(pthread_create(&waiters[1].thread, NULL, wait_for_result, &waiters[1]), 0);
+	while (waiting() == 0)
+		sched_yield();
+	assert_int_equal(submit(plain, NULL, &result), SUBMISSION_OVERLOADED);
+	assert_int_equal(result.err.code, ERROR_TOO_LARGE);
+	submission_result_deinit(&result);
+	failing_journal_hold(journal, false);
 	for (int i = 0; i < 2; i++) {
-		pthread_join(threads[i], NULL);
-		assert_int_equal(outcomes[i], PUBLISH_STORED);
+		pthread_join(waiters[i].thread, NULL);
+		assert_int_equal(waiters[i].result.outcome, SUBMISSION_STORED);
 	}
+	free_results(waiters, 2);
 	close_all();
 }
 
@@ -239,8 +491,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_order_without_holes),
-		cmocka_unit_test(test_a_failed_commit_publishes_nothing),
+		cmocka_unit_test(test_failures_at_every_step),
+		cmocka_unit_test(test_while_there_is_no_writer),
+		cmocka_unit_test(test_keys_and_versions_within_a_group),
+		cmocka_unit_test(test_judgements_of_a_failed_group_do_not_stand),
+		cmocka_unit_test(test_one_that_fails_leaves_the_others),
+		cmocka_unit_test(test_a_batch_is_whole),
 		cmocka_unit_test(test_time_is_up),
+		cmocka_unit_test(test_a_journal_that_does_not_answer),
 		cmocka_unit_test(test_a_full_queue_refuses_at_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

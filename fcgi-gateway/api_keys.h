@@ -1,0 +1,23 @@
+/* api_keys.h - the file of API keys: an INI section for each, whose name is the key's.
+ *
+ *   [billing]
+ *   hash = sha256:<64 hexadecimal digits>   of the key that the backend shows; or `secret = <the key itself>`
+ *   calls = publish, events                 names of calls, or publish, control, all; several lines add up. Default: all
+ *   types = Invoice, Order                  entity types; several lines add up. Default: all
+ *   rate = 50                               events and questions a second. Default: no limit
+ *   burst = 200                             at once, after a rest. Default: rate
+ */
+#ifndef ROOMCAST_GATEWAY_API_KEYS_H
+#define ROOMCAST_GATEWAY_API_KEYS_H
+
+#include "authorize.h"
+
+/* Adds the file's keys. err names file and line. */
+int api_keys_load(struct authorizer *authorizer, const char *path, uint64_t now_ms, struct error *err) MUST_CHECK;
+
+/* The bits of a call's or a group's name; 0: there is none of that name. */
+unsigned scope_parse(struct bytes name);
+/* The calls of scopes, joined by ", ". */
+void scope_format(unsigned scopes, struct buffer *out);
+
+#endif
