@@ -54,6 +54,13 @@ test("systemd-analyze security finds little that could still be taken away", asy
 	}
 });
 
+test("the filter of system calls leaves what libzmq aborts without", () => {
+	for (const name of ["roomcast-gateway.service", "roomcast-hub@1.service"]) {
+		const filters = unit(name).match(/^SystemCallFilter=.*$/gm);
+		assert.ok(filters.indexOf("SystemCallFilter=sched_setscheduler") > filters.findIndex((line) => line.includes("@resources")), name);
+	}
+});
+
 test("sysusers and tmpfiles take the snippets", async () => {
 	const root = join(dir, "root");
 	await execute("mkdir", ["-p", join(root, "etc")]);
