@@ -1,10 +1,13 @@
 /* journal.c - journals by name, and what they share. */
 #include "journal.h"
 
+#include "journal_sqlite.h"
+
 static const struct {
 	const char *name;
 	struct journal *(*make)(const struct journal_settings *settings, struct error *err);
 } kinds[] = {
+	{ "sqlite", journal_sqlite_new },
 	{ "off", journal_memory_new },
 };
 

@@ -1,0 +1,166 @@
+/* journal_sqlite.c - the journal in a SQLite file: lock, epochs, who is active. */
+#include "journal_sqlite_parts.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct sqlite_journal *self_of(struct journal *journal)
+{
+	return (struct sqlite_journal *)journal;
+}
+
+void sqlite_journal_keep_mac_key(struct sqlite_journal *self, struct bytes key)
+{
+	if (key.len != MAC_KEY_LEN)
+		return;
+	pthread_mutex_lock(&self->journal.lock);
+	memcpy(self->journal.mac_key, key.data, MAC_KEY_LEN);
+	self->journal.has_mac_key = true;
+	pthread_mutex_unlock(&self->journal.lock);
+}
+
+/* --- a writer opens --- */
+
+static const char *const opening_statements[] = {
+	"SELECT ifnull(max(epoch), 0) FROM epochs",
+	"SELECT ifnull(max(id), 0), ifnull(total, 0) FROM events",
+	"INSERT INTO epochs (epoch, base, line_endpoint, opened_s) VALUES (?1, ?2, ?3, ?4)",
+	"SELECT value FROM meta WHERE name = 'mac_key'",
+};
+enum opening { OPENING_EPOCH, OPENING_TAIL, OPENING_INSERT, OPENING_MAC_KEY, OPENING_COUNT };
+
+static int read_start(struct sqlite_writer *writer, struct sqlite_file *file, uint64_t *newest, struct error *err)
+{
+	sqlite3_stmt *epoch = file->statements[OPENING_EPOCH], *tail = file->statements[OPENING_TAIL], *key = file->statements[OPENING_MAC_KEY];
+	if (sqlite_step(file, epoch, err) < 0 || sqlite_step(file, tail, err) < 0)
+		return -1;
+	*newest = (uint64_t)sqlite3_column_int64(epoch, 0);
+	writer->base = (uint64_t)sqlite3_column_int64(tail, 0);
+	writer->stored = (struct sqlite_tail){ 0, (uint64_t)sqlite3_column_int64(tail, 1) };
+	sqlite3_reset(epoch);
+	sqlite3_reset(tail);
+	int result = sqlite_step(file, key, err);
+	if (result > 0)
+		sqlite_journal_keep_mac_key(writer->journal, sqlite_bytes(key, 0));
+	sqlite3_reset(key);
+	return result > 0 ? 0 : result < 0 ? -1 : error_set(err, ERROR_SYSTEM, "journal: has no key for MACs");
+}
+
+/* The file of the state directory comes first: an older copy of the journal put back does not make an epoch be used twice. */
+static int insert_epoch(struct sqlite_writer *writer, struct sqlite_file *file, uint64_t now_s, const char *endpoint, struct error *err)
+{
+	sqlite3_stmt *insert = file->statements[OPENING_INSERT];
+	uint64_t newest, epoch;
+	if (sqlite_file_execute(file, "BEGIN IMMEDIATE", err) || read_start(writer, file, &newest, err)
+	    || state_dir_next_epoch(&writer->state_dir, newest + 1 > now_s ? newest + 1 : now_s, &epoch, err))
+		return -1;
+	sqlite3_bind_int64(insert, 1, (int64_t)epoch);
+	sqlite3_bind_int64(insert, 2, (int64_t)writer->base);
+	sqlite_bind_bytes(insert, 3, bytes_of(endpoint), true);
+	sqlite3_bind_int64(insert, 4, (int64_t)now_s);
+	if (sqlite_run(file, insert, err) || sqlite_file_execute(file, "COMMIT", err))
+		return -1;
+	writer->writer.last = (struct place){ epoch, 0 };
+	return 0;
+}
+
+/* On a connection of its own, which syncs every commit; closing it leaves none of its statements behind. */
+static int begin_epoch(struct sqlite_writer *writer, uint64_t now_s, const char *endpoint, struct error *err)
+{
+	struct sqlite_file file;
+	if (sqlite_file_open(&file, writer->journal->path, true, err))
+		return -1;
+	int result = sqlite_file_prepare(&file, opening_statements, OPENING_COUNT, err) || insert_epoch(writer, &file, now_s, endpoint, err) ? -1 : 0;
+	sqlite_file_close(&file);
+	return result;
+}
+
+static int open_files(struct sqlite_writer *writer, struct error *err)
+{
+	struct sqlite_journal *self = writer->journal;
+	bool is_full = self->settings.durability == DURABILITY_FULL;
+	if (sqlite_file_open(&writer->file, self->path, true, err)
+	    || sqlite_file_execute(&writer->file, is_full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", err)
+	    || sqlite_file_prepare(&writer->file, sqlite_writer_statements, sqlite_writer_statement_count, err)
+	    || sqlite_file_open(&writer->maintenance, self->path, true, err)
+	    || sqlite_file_execute(&writer->maintenance, "PRAGMA synchronous = NORMAL", err)
+	    || sqlite_file_prepare(&writer->maintenance, sqlite_trim_statements, sqlite_trim_statement_count, err))
+		return -1;
+	sqlite_checkpoint_hook(writer);
+	return 0;
+}
+
+static int sqlite_open_writer(struct journal *journal, uint64_t now_s, const char *line_endpoint, struct journal_writer **out, struct error *err)
+{
+	struct sqlite_journal *self = self_of(journal);
+	struct sqlite_writer *writer = calloc(1, sizeof(*writer));
+	if (!writer)
+		return error_set(err, ERROR_UNAVAILABLE, "no memory");
+	writer->writer.operations = &sqlite_writer_operations;
+	writer->journal = self;
+	if (state_dir_open(self->settings.state_dir, &writer->state_dir, err) || begin_epoch(writer, now_s, line_endpoint, err) || open_files(writer, err)) {
+		sqlite_writer_free(writer);
+		return -1;
+	}
+	pthread_mutex_lock(&self->write_lock);
+	self->writer = writer;
+	pthread_mutex_unlock(&self->write_lock);
+	*out = &writer->writer;
+	return 0;
+}
+
+/* --- the journal --- */
+
+static int sqlite_find_active(struct journal *journal, char *line_endpoint, size_t size, struct error *err)
+{
+	static const char *const texts[] = { "SELECT line_endpoint FROM epochs ORDER BY epoch DESC LIMIT 1" };
+	struct sqlite_file file;
+	line_endpoint[0] = '\0';
+	if (sqlite_file_open(&file, self_of(journal)->path, false, err))
+		return -1;
+	int result = sqlite_file_prepare(&file, texts, 1, err) ? -1 : sqlite_step(&file, file.statements[0], err);
+	if (result > 0)
+		snprintf(line_endpoint, size, "%s", (const char *)sqlite3_column_text(file.statements[0], 0));
+	sqlite_file_close(&file);
+	return result < 0 ? -1 : 0;
+}
+
+static void sqlite_journal_close(struct journal *journal)
+{
+	struct sqlite_journal *self = self_of(journal);
+	pthread_mutex_destroy(&self->trim_lock);
+	pthread_mutex_destroy(&self->write_lock);
+	pthread_mutex_destroy(&journal->lock);
+	free(self->path);
+	free(self);
+}
+
+static const struct journal_operations sqlite_operations = {
+	.name = "sqlite",
+	.open_writer = sqlite_open_writer,
+	.open_reader = sqlite_open_reader,
+	.find_active = sqlite_find_active,
+	.trim = sqlite_trim,
+	.close = sqlite_journal_close,
+};
+
+struct journal *journal_sqlite_new(const struct journal_settings *settings, struct error *err)
+{
+	struct sqlite_journal *self = calloc(1, sizeof(*self));
+	struct buffer path = { 0 };
+	buffer_add_format(&path, "%s/journal.sqlite", settings->state_dir);
+	if (!self || path.has_failed) {
+		free(self);
+		buffer_deinit(&path);
+		error_set(err, ERROR_SYSTEM, "no memory for the journal");
+		return NULL;
+	}
+	self->journal.operations = &sqlite_operations;
+	self->settings = *settings;
+	self->path = path.data;
+	pthread_mutex_init(&self->journal.lock, NULL);
+	pthread_mutex_init(&self->trim_lock, NULL);
+	pthread_mutex_init(&self->write_lock, NULL);
+	return &self->journal;
+}

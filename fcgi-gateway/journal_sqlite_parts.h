@@ -1,0 +1,102 @@
+/* journal_sqlite_parts.h - what the files of the SQLite journal share.
+ *
+ * journal_sqlite.c         the journal: lock, opening, epochs, who is active
+ * journal_sqlite_file.c    one connection: schema, statements, errors
+ * journal_sqlite_writer.c  the group
+ * journal_sqlite_reader.c  reading
+ * journal_sqlite_trim.c    retention and checkpoints */
+#ifndef ROOMCAST_GATEWAY_JOURNAL_SQLITE_PARTS_H
+#define ROOMCAST_GATEWAY_JOURNAL_SQLITE_PARTS_H
+
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include <sqlite3.h>
+
+#include "journal_columns.h"
+#include "journal_sqlite.h"
+#include "state_dir.h"
+
+/* --- journal_sqlite_file.c --- */
+
+/* A connection and its prepared statements. */
+struct sqlite_file {
+	sqlite3 *db;
+	sqlite3_stmt **statements;
+	size_t statement_count;
+	dev_t device;  /* what was opened, to notice that another file stands in its place */
+	ino_t inode;
+};
+
+/* An existing file, or with is_writer a new one too. Statements are of the texts; #columns in them becomes the names of journal_columns. */
+int sqlite_file_open(struct sqlite_file *file, const char *path, bool is_writer, struct error *err) MUST_CHECK;
+int sqlite_file_prepare(struct sqlite_file *file, const char *const texts[], size_t count, struct error *err) MUST_CHECK;
+void sqlite_file_close(struct sqlite_file *file);
+/* -1: the path leads elsewhere by now. */
+int sqlite_file_check(const struct sqlite_file *file, const char *path, struct error *err) MUST_CHECK;
+
+/* The connection's last error in words. */
+int sqlite_file_error(const struct sqlite_file *file, struct error *err);
+/* Whether only opening anew can help after an error of this code. */
+bool sqlite_code_is_lost(int code);
+
+/* The number that a query answers, 0 for no row. */
+int sqlite_file_ask(struct sqlite_file *file, const char *sql, int64_t *out, struct error *err) MUST_CHECK;
+int sqlite_file_execute(struct sqlite_file *file, const char *sql, struct error *err) MUST_CHECK;
+/* Runs a statement that has been bound to its first row: 1, or its end: 0. sqlite_reset when the row is done with. */
+int sqlite_step(struct sqlite_file *file, sqlite3_stmt *statement, struct error *err) MUST_CHECK;
+/* Runs it to its end, and resets it. */
+int sqlite_run(struct sqlite_file *file, sqlite3_stmt *statement, struct error *err) MUST_CHECK;
+void sqlite_bind_bytes(sqlite3_stmt *statement, int index, struct bytes bytes, bool is_text); /* never NULL; valid until the reset */
+struct bytes sqlite_bytes(sqlite3_stmt *statement, int column);
+
+/* --- journal_sqlite.c --- */
+
+struct sqlite_writer;
+
+struct sqlite_journal {
+	struct journal journal;
+	struct journal_settings settings;
+	char *path;
+	pthread_mutex_t trim_lock;  /* taken before write_lock */
+	pthread_mutex_t write_lock; /* of writer's connection, and of writer */
+	struct sqlite_writer *writer;
+	atomic_int wal_pages;       /* as the last commit left it */
+};
+
+void sqlite_journal_keep_mac_key(struct sqlite_journal *journal, struct bytes key);
+
+/* --- journal_sqlite_writer.c --- */
+
+struct sqlite_writer {
+	struct journal_writer writer;
+	struct sqlite_journal *journal;
+	struct sqlite_file file;
+	struct sqlite_file maintenance;  /* the trim thread's, under trim_lock; writes only under write_lock */
+	struct state_dir state_dir;
+	uint64_t base;                   /* id of the row before this epoch's first */
+	/* The newest row: committed, pending, and pending at the savepoint. */
+	struct sqlite_tail { uint64_t seq, total; } stored, pending, marked;
+	bool is_in_group, is_lost;
+	struct error failure;            /* why the group is no more; its code is ERROR_NONE while it is */
+	struct buffer found, list;
+};
+
+extern const struct journal_writer_operations sqlite_writer_operations;
+extern const char *const sqlite_writer_statements[];
+extern const size_t sqlite_writer_statement_count;
+/* Frees all but the locks. */
+void sqlite_writer_free(struct sqlite_writer *writer);
+
+/* --- journal_sqlite_reader.c --- */
+
+int sqlite_open_reader(struct journal *journal, struct journal_reader **out, struct error *err) MUST_CHECK;
+
+/* --- journal_sqlite_trim.c --- */
+
+int sqlite_trim(struct journal *journal, uint64_t now_ms, struct error *err) MUST_CHECK;
+void sqlite_checkpoint_hook(struct sqlite_writer *writer);
+extern const char *const sqlite_trim_statements[];
+extern const size_t sqlite_trim_statement_count;
+
+#endif
