@@ -26,7 +26,7 @@ static const struct option_row rows[] = {
 	{ "common", "line", NULL, OPTION_TEXT, AT(line), "ipc:///run/roomcast/line.sock", 0, 0, "Endpoint on which hubs say hello; a front end's: where the gateway's is, or several, comma-separated, of which one is active." },
 	{ "gateway", "api-key", NULL, OPTION_SECRET, AT(api_key), "", 0, 512, "Key that backends give as Authorization: Bearer; it may everything." },
 	{ "gateway", "api-keys-file", NULL, OPTION_TEXT, AT(api_keys_file), "", 0, 4000, "File of further keys, each with a name and what it may (roomcast keygen makes them)." },
-	{ "gateway", "journal", NULL, OPTION_TEXT, AT(journal), "off", 0, 0,
+	{ "gateway", "journal", NULL, OPTION_TEXT, AT(journal), "sqlite", 0, 0,
 	  "Where events are kept: sqlite (a file in state-dir), postgres, or off (in memory, for this process's life)." },
 	{ "gateway", "journal-connection", NULL, OPTION_SECRET, AT(journal_connection), "", 0, 4000, "With journal=postgres: libpq's connection string." },
 	{ "gateway", "journal-schema", NULL, OPTION_TEXT, AT(journal_schema), "roomcast", 1, 63, "With journal=postgres: the schema of its tables." },

@@ -13,6 +13,7 @@
 #include "config.h"
 #include "front_end.h"
 #include "gateway.h"
+#include "retention.h"
 #include "role.h"
 
 enum {
@@ -29,6 +30,7 @@ struct process {
 	struct carrier carrier;
 	struct authorizer authorizer;
 	struct gateway gateway;
+	struct retention *retention;
 	struct front_end front_end; /* instead of all of these */
 };
 
@@ -144,7 +146,8 @@ static int begin(struct process *process, const struct gateway_config *config, s
 	    || carrier_open(&process->carrier, config, err)
 	    || open_publishing(&process->gateway, config, err) || open_requests(process, config, err))
 		return -1;
-	return 0;
+	process->retention = retention_new(process->gateway.journal, err);
+	return process->retention ? 0 : -1;
 }
 
 /* What was begun: requests under way are answered, what was answered is sent. */
@@ -156,6 +159,7 @@ static void end(struct process *process)
 	carrier_close(&process->carrier);
 	if (process->gateway.line)
 		line_stop_serving(process->gateway.line);
+	retention_free(process->retention);
 	sequencer_free(process->gateway.sequencer);
 	line_free(process->gateway.line);
 	forward_free(process->gateway.forward);
