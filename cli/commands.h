@@ -7,6 +7,7 @@
 
 enum { COMMAND_DONE = 0, COMMAND_FAILED = 1, COMMAND_MISUSED = 2 };
 
+int command_keygen(int argc, char **argv);
 int command_token(int argc, char **argv);
 
 #endif

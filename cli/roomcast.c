@@ -10,6 +10,7 @@ static const struct command {
 	int (*run)(int argc, char **argv); /* argv[0] is the subcommand's name */
 	const char *purpose;
 } commands[] = {
+	{ "keygen", command_keygen, "Make an API key for a backend." },
 	{ "token", command_token, "Print a JSON Web Token for a client, signed with the application's secret." },
 };
 

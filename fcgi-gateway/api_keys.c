@@ -25,28 +25,6 @@ static const struct {
 	{ "all", SCOPE_ALL },
 };
 
-enum { SCOPE_NAME_COUNT = sizeof(scope_names) / sizeof(scope_names[0]) };
-
-unsigned scope_parse(struct bytes name)
-{
-	for (size_t i = 0; i < SCOPE_NAME_COUNT; i++)
-		if (bytes_equal_text(name, scope_names[i].name))
-			return scope_names[i].scopes;
-	return 0;
-}
-
-void scope_format(unsigned scopes, struct buffer *out)
-{
-	const char *comma = "";
-	for (size_t i = 0; i < SCOPE_NAME_COUNT; i++) {
-		bool is_one_call = (scope_names[i].scopes & (scope_names[i].scopes - 1)) == 0;
-		if (!is_one_call || !(scope_names[i].scopes & scopes))
-			continue;
-		buffer_add_format(out, "%s%s", comma, scope_names[i].name);
-		comma = ", ";
-	}
-}
-
 struct loading {
 	struct authorizer *authorizer;
 	struct api_key *key; /* of the section under way */
@@ -65,27 +43,32 @@ static struct bytes trim(struct bytes text)
 	return text;
 }
 
-static int each_word(const char *list, struct loading *loading, int (*add)(struct loading *, struct bytes, struct error *), struct error *err)
+/* The next of a list of words between commas, which ends with a NULL list. */
+static int next_word(const char **list, struct bytes *word, struct error *err)
 {
-	for (const char *at = list;; at++) {
-		size_t len = strcspn(at, ",");
-		struct bytes word = trim((struct bytes){ at, len });
-		if (!word.len)
-			return error_set(err, ERROR_INVALID, "an empty name in the list");
-		if (add(loading, word, err))
-			return -1;
-		at += len;
-		if (!*at)
-			return 0;
-	}
+	size_t len = strcspn(*list, ",");
+	*word = trim((struct bytes){ *list, len });
+	*list = (*list)[len] ? *list + len + 1 : NULL;
+	return word->len ? 0 : error_set(err, ERROR_INVALID, "an empty name in the list");
 }
 
-static int add_call(struct loading *loading, struct bytes name, struct error *err)
+static int add_scope(struct bytes name, unsigned *scopes, struct error *err)
 {
-	unsigned scopes = scope_parse(name);
-	if (!scopes)
-		return error_set(err, ERROR_INVALID, "there is no call \"%.*s\"", (int)name.len, name.data);
-	loading->key->scopes |= scopes;
+	for (size_t i = 0; i < sizeof(scope_names) / sizeof(scope_names[0]); i++) {
+		if (bytes_equal_text(name, scope_names[i].name)) {
+			*scopes |= scope_names[i].scopes;
+			return 0;
+		}
+	}
+	return error_set(err, ERROR_INVALID, "there is no call \"%.*s\"", (int)name.len, name.data);
+}
+
+int scopes_parse(const char *list, unsigned *scopes, struct error *err)
+{
+	struct bytes word;
+	while (list)
+		if (next_word(&list, &word, err) || add_scope(word, scopes, err))
+			return -1;
 	return 0;
 }
 
@@ -94,7 +77,7 @@ static int set_calls(struct loading *loading, const char *value, struct error *e
 	if (!loading->has_calls)
 		loading->key->scopes = 0;
 	loading->has_calls = true;
-	return each_word(value, loading, add_call, err);
+	return scopes_parse(value, &loading->key->scopes, err);
 }
 
 static int add_type(struct loading *loading, struct bytes name, struct error *err)
@@ -115,7 +98,11 @@ static int add_type(struct loading *loading, struct bytes name, struct error *er
 
 static int set_types(struct loading *loading, const char *value, struct error *err)
 {
-	return each_word(value, loading, add_type, err);
+	struct bytes word;
+	while (value)
+		if (next_word(&value, &word, err) || add_type(loading, word, err))
+			return -1;
+	return 0;
 }
 
 static int set_hash(struct loading *loading, const char *value, struct error *err)

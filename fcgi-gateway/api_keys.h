@@ -15,9 +15,7 @@
 /* Adds the file's keys. err names file and line. */
 int api_keys_load(struct authorizer *authorizer, const char *path, uint64_t now_ms, struct error *err) MUST_CHECK;
 
-/* The bits of a call's or a group's name; 0: there is none of that name. */
-unsigned scope_parse(struct bytes name);
-/* The calls of scopes, joined by ", ". */
-void scope_format(unsigned scopes, struct buffer *out);
+/* Adds the bits of a comma-separated list of calls and groups. */
+int scopes_parse(const char *list, unsigned *scopes, struct error *err) MUST_CHECK;
 
 #endif
