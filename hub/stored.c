@@ -1,0 +1,262 @@
+/* stored.c - keeps sessions of clients that went away. */
+#include "stored.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <uthash.h>
+
+enum { ROOMS_BYTES_MAX = 1 << 20 /* of one session, whatever is granted to it */, MALLOC_COST = 24 };
+
+struct stored_session {
+	char sid[CLIENT_SID_SIZE];
+	uint64_t stored_ms;
+	struct buffer rooms; /* of each: its length in two bytes, whether it is granted in one, its name */
+	UT_hash_handle hh;   /* by sid; in the order in which they were stored */
+	char user_id[];      /* "" when anonymous */
+};
+
+struct stored_sessions {
+	struct stored_bounds bounds;
+	struct stored_session *by_sid;
+	uint64_t bytes, dropped;
+};
+
+static uint64_t cost_of(const struct stored_session *session)
+{
+	return sizeof(*session) + strlen(session->user_id) + session->rooms.capacity + MALLOC_COST;
+}
+
+void stored_session_free(struct stored_session *session)
+{
+	if (!session)
+		return;
+	buffer_deinit(&session->rooms);
+	free(session);
+}
+
+static void take_out(struct stored_sessions *stored, struct stored_session *session)
+{
+	HASH_DEL(stored->by_sid, session);
+	stored->bytes -= cost_of(session);
+}
+
+static void drop(struct stored_sessions *stored, struct stored_session *session)
+{
+	take_out(stored, session);
+	stored->dropped++;
+	stored_session_free(session);
+}
+
+static void drop_past_bounds(struct stored_sessions *stored)
+{
+	while (stored->by_sid && (HASH_COUNT(stored->by_sid) > stored->bounds.count || stored->bytes > stored->bounds.bytes))
+		drop(stored, stored->by_sid);
+}
+
+/* --- rooms -------------------------------------------------------------------- */
+
+static void add_room(struct buffer *rooms, struct bytes name, bool is_granted)
+{
+	buffer_add_char(rooms, (char)(name.len >> 8));
+	buffer_add_char(rooms, (char)(name.len & 0xff));
+	buffer_add_char(rooms, is_granted);
+	buffer_add_bytes(rooms, name);
+}
+
+static bool next_room(struct bytes *rest, struct bytes *name, bool *is_granted)
+{
+	if (!rest->len)
+		return false;
+	size_t len = (size_t)(unsigned char)rest->data[0] << 8 | (unsigned char)rest->data[1];
+	*is_granted = rest->data[2];
+	*name = (struct bytes){ rest->data + 3, len };
+	rest->data += 3 + len;
+	rest->len -= 3 + len;
+	return true;
+}
+
+static bool is_room_of(const char *user_id, struct bytes room)
+{
+	const size_t prefix = sizeof("user-") - 1;
+	return *user_id && room.len > prefix && memcmp(room.data, "user-", prefix) == 0 &&
+	       bytes_equal_text((struct bytes){ room.data + prefix, room.len - prefix }, user_id);
+}
+
+/* The user's own room is not kept: it goes with the identity. */
+static bool has_room(const struct stored_session *session, struct bytes room)
+{
+	if (is_room_of(session->user_id, room))
+		return true;
+	struct bytes rest = buffer_bytes(&session->rooms), name;
+	bool is_granted;
+	while (next_room(&rest, &name, &is_granted))
+		if (bytes_equal(name, room))
+			return true;
+	return false;
+}
+
+static void remove_room(struct stored_session *session, struct bytes room)
+{
+	struct bytes rest = buffer_bytes(&session->rooms), name;
+	bool is_granted;
+	while (next_room(&rest, &name, &is_granted)) {
+		if (!bytes_equal(name, room))
+			continue;
+		char *start = (char *)(uintptr_t)name.data - 3;
+		memmove(start, rest.data, rest.len);
+		session->rooms.len -= 3 + room.len;
+		return;
+	}
+}
+
+void stored_session_each_room(const struct stored_session *session, void (*visit)(void *data, struct bytes room, bool is_granted), void *data)
+{
+	struct bytes rest = buffer_bytes(&session->rooms), name;
+	bool is_granted;
+	while (next_room(&rest, &name, &is_granted))
+		visit(data, name, is_granted);
+}
+
+/* --- sessions ------------------------------------------------------------------ */
+
+static struct stored_session *session_of(const struct member *member)
+{
+	const char *user_id = member->user_id ? member->user_id : "";
+	struct stored_session *session = calloc(1, sizeof(*session) + strlen(user_id) + 1);
+	if (!session)
+		return NULL;
+	strcpy(session->user_id, user_id);
+	memcpy(session->sid, member->sid, strlen(member->sid) + 1);
+	session->rooms.max = ROOMS_BYTES_MAX;
+	for (uint32_t i = 0; i < member->memberships.count; i++) {
+		const struct membership *membership = &member->memberships.items[i];
+		struct bytes name = { membership->room->name, membership->room->name_len };
+		if (membership->room->is_named && !is_room_of(user_id, name))
+			add_room(&session->rooms, name, membership->is_granted);
+	}
+	if (!session->rooms.has_failed)
+		return session;
+	stored_session_free(session);
+	return NULL;
+}
+
+static struct stored_session *find(const struct stored_sessions *stored, const char *sid)
+{
+	struct stored_session *session;
+	HASH_FIND_STR(stored->by_sid, sid, session);
+	return session;
+}
+
+void stored_put(struct stored_sessions *stored, const struct member *member, uint64_t now_ms)
+{
+	struct stored_session *session = session_of(member), *old = find(stored, member->sid);
+	if (old)
+		drop(stored, old);
+	if (!session)
+		return;
+	session->stored_ms = now_ms;
+	HASH_ADD_STR(stored->by_sid, sid, session);
+	stored->bytes += cost_of(session);
+	drop_past_bounds(stored);
+}
+
+struct stored_session *stored_take(struct stored_sessions *stored, const char *sid, uint64_t now_ms)
+{
+	stored_expire(stored, now_ms);
+	struct stored_session *session = find(stored, sid);
+	if (session)
+		take_out(stored, session);
+	return session;
+}
+
+void stored_expire(struct stored_sessions *stored, uint64_t now_ms)
+{
+	while (stored->by_sid && now_ms - stored->by_sid->stored_ms > stored->bounds.age_ms)
+		drop(stored, stored->by_sid);
+}
+
+const char *stored_session_sid(const struct stored_session *session)
+{
+	return session->sid;
+}
+
+/* --- control events ------------------------------------------------------------- */
+
+static bool is_meant(const struct stored_session *session, const struct message *control)
+{
+	if (control->user.len)
+		return bytes_equal_text(control->user, session->user_id);
+	if (control->sid.len)
+		return bytes_equal_text(control->sid, session->sid);
+	return control->room.len && has_room(session, control->room);
+}
+
+static void join(struct stored_session *session, const struct message *control)
+{
+	for (size_t i = 0; i < control->rooms.count; i++) {
+		struct bytes room = control->rooms.items[i];
+		size_t before = session->rooms.len;
+		if (!has_room(session, room))
+			add_room(&session->rooms, room, true);
+		if (session->rooms.has_failed) { /* past the bound, or no memory: it does without */
+			session->rooms.len = before;
+			session->rooms.has_failed = false;
+		}
+	}
+}
+
+static void leave(struct stored_session *session, const struct message *control)
+{
+	for (size_t i = 0; i < control->rooms.count; i++)
+		remove_room(session, control->rooms.items[i]);
+}
+
+static void apply(struct stored_sessions *stored, struct stored_session *session, const struct message *control)
+{
+	if (control->operation == CONTROL_DISCONNECT) {
+		drop(stored, session);
+		return;
+	}
+	stored->bytes -= cost_of(session);
+	if (control->operation == CONTROL_JOIN)
+		join(session, control);
+	else if (control->operation == CONTROL_LEAVE)
+		leave(session, control);
+	stored->bytes += cost_of(session);
+}
+
+void stored_control(struct stored_sessions *stored, const struct message *control)
+{
+	struct stored_session *session, *next;
+	HASH_ITER(hh, stored->by_sid, session, next)
+		if (is_meant(session, control))
+			apply(stored, session, control);
+	drop_past_bounds(stored);
+}
+
+/* --- all of them ---------------------------------------------------------------- */
+
+struct stored_sessions *stored_new(const struct stored_bounds *bounds, struct error *err)
+{
+	struct stored_sessions *stored = calloc(1, sizeof(*stored));
+	if (stored)
+		stored->bounds = *bounds;
+	else
+		error_set(err, ERROR_SYSTEM, "no memory");
+	return stored;
+}
+
+void stored_free(struct stored_sessions *stored)
+{
+	if (!stored)
+		return;
+	while (stored->by_sid)
+		drop(stored, stored->by_sid);
+	free(stored);
+}
+
+struct stored_figures stored_figures(const struct stored_sessions *stored)
+{
+	return (struct stored_figures){ .count = HASH_COUNT(stored->by_sid), .bytes = stored->bytes, .dropped = stored->dropped };
+}
