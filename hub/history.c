@@ -432,11 +432,11 @@ static uint32_t age_at(const struct history *history, const struct index *index,
 	return index->numbers[(index->head + at) & (index->capacity - 1)] - (uint32_t)history->first;
 }
 
-static void read_index(struct history *history, const struct index *index)
+static void read_index(struct history *history, const struct index *index, uint64_t read_from)
 {
 	if (!index || !index->count)
 		return;
-	uint32_t oldest = (uint32_t)(history->read_from - history->first), from = 0, to = index->count;
+	uint32_t oldest = (uint32_t)(read_from - history->first), from = 0, to = index->count;
 	while (from < to) {
 		uint32_t middle = from + (to - from) / 2;
 		if (age_at(history, index, middle) < oldest)
@@ -461,17 +461,18 @@ static void read_index(struct history *history, const struct index *index)
 
 void history_read_everyone(struct history *history)
 {
-	read_index(history, &history->everyone);
+	read_index(history, &history->everyone, history->read_from);
 }
 
 void history_read_authenticated(struct history *history)
 {
-	read_index(history, &history->authenticated);
+	read_index(history, &history->authenticated, history->read_from);
 }
 
-void history_read_room(struct history *history, struct bytes name)
+void history_read_room(struct history *history, struct bytes name, struct place since)
 {
-	read_index(history, find_index(history, name));
+	uint64_t from = since.epoch ? find_behind(history, since) : 0;
+	read_index(history, find_index(history, name), from > history->read_from ? from : history->read_from);
 }
 
 static void sift_down(struct history *history, uint32_t at)

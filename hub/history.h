@@ -60,11 +60,12 @@ struct history_item {
 	bool is_replaced;
 };
 
-/* Begins with the events behind that place; then the rooms, in any order, the same one more than once too. */
+/* Begins with the events behind that place; then the rooms, in any order, the same one more than once too. since: the room counts
+ * from there on only; zero: as the others. */
 void history_read(struct history *history, struct place after);
 void history_read_everyone(struct history *history);
 void history_read_authenticated(struct history *history);
-void history_read_room(struct history *history, struct bytes name);
+void history_read_room(struct history *history, struct bytes name, struct place since);
 /* The next event that is for any of the rooms, once; false: no more. */
 bool history_next(struct history *history, struct history_item *item);
 

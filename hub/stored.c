@@ -6,12 +6,20 @@
 
 #include <uthash.h>
 
+#include "walk.h"
+
 enum { ROOMS_BYTES_MAX = 1 << 20 /* of one session, whatever is granted to it */, MALLOC_COST = 24 };
+
+struct room_head {
+	struct place since;
+	uint16_t name_len;
+	bool is_granted;
+};
 
 struct stored_session {
 	char sid[CLIENT_SID_SIZE];
 	uint64_t stored_ms;
-	struct buffer rooms; /* of each: its length in two bytes, whether it is granted in one, its name */
+	struct buffer rooms; /* of each: its head, its name */
 	UT_hash_handle hh;   /* by sid; in the order in which they were stored */
 	char user_id[];      /* "" when anonymous */
 };
@@ -56,23 +64,26 @@ static void drop_past_bounds(struct stored_sessions *stored)
 
 /* --- rooms -------------------------------------------------------------------- */
 
-static void add_room(struct buffer *rooms, struct bytes name, bool is_granted)
+static void add_room(struct buffer *rooms, const struct stored_room *room)
 {
-	buffer_add_char(rooms, (char)(name.len >> 8));
-	buffer_add_char(rooms, (char)(name.len & 0xff));
-	buffer_add_char(rooms, is_granted);
-	buffer_add_bytes(rooms, name);
+	struct room_head head = { room->since, (uint16_t)room->name.len, room->is_granted };
+	char *out = buffer_reserve(rooms, sizeof(head) + room->name.len);
+	if (!out)
+		return;
+	memcpy(out, &head, sizeof(head));
+	memcpy(out + sizeof(head), room->name.data, room->name.len);
+	rooms->len += sizeof(head) + room->name.len;
 }
 
-static bool next_room(struct bytes *rest, struct bytes *name, bool *is_granted)
+static bool next_room(struct bytes *rest, struct stored_room *room)
 {
+	struct room_head head;
 	if (!rest->len)
 		return false;
-	size_t len = (size_t)(unsigned char)rest->data[0] << 8 | (unsigned char)rest->data[1];
-	*is_granted = rest->data[2];
-	*name = (struct bytes){ rest->data + 3, len };
-	rest->data += 3 + len;
-	rest->len -= 3 + len;
+	memcpy(&head, rest->data, sizeof(head));
+	*room = (struct stored_room){ { rest->data + sizeof(head), head.name_len }, head.since, head.is_granted };
+	rest->data += sizeof(head) + head.name_len;
+	rest->len -= sizeof(head) + head.name_len;
 	return true;
 }
 
@@ -84,38 +95,39 @@ static bool is_room_of(const char *user_id, struct bytes room)
 }
 
 /* The user's own room is not kept: it goes with the identity. */
-static bool has_room(const struct stored_session *session, struct bytes room)
+static bool has_room(const struct stored_session *session, struct bytes name)
 {
-	if (is_room_of(session->user_id, room))
+	if (is_room_of(session->user_id, name))
 		return true;
-	struct bytes rest = buffer_bytes(&session->rooms), name;
-	bool is_granted;
-	while (next_room(&rest, &name, &is_granted))
-		if (bytes_equal(name, room))
+	struct bytes rest = buffer_bytes(&session->rooms);
+	struct stored_room room;
+	while (next_room(&rest, &room))
+		if (bytes_equal(room.name, name))
 			return true;
 	return false;
 }
 
-static void remove_room(struct stored_session *session, struct bytes room)
+static void remove_room(struct stored_session *session, struct bytes name)
 {
-	struct bytes rest = buffer_bytes(&session->rooms), name;
-	bool is_granted;
-	while (next_room(&rest, &name, &is_granted)) {
-		if (!bytes_equal(name, room))
-			continue;
-		char *start = (char *)(uintptr_t)name.data - 3;
-		memmove(start, rest.data, rest.len);
-		session->rooms.len -= 3 + room.len;
-		return;
+	struct bytes rest = buffer_bytes(&session->rooms);
+	struct stored_room room;
+	const char *start = rest.data;
+	while (next_room(&rest, &room)) {
+		if (bytes_equal(room.name, name)) {
+			session->rooms.len -= (size_t)(rest.data - start);
+			memmove((char *)(uintptr_t)start, rest.data, rest.len);
+			return;
+		}
+		start = rest.data;
 	}
 }
 
-void stored_session_each_room(const struct stored_session *session, void (*visit)(void *data, struct bytes room, bool is_granted), void *data)
+void stored_session_each_room(const struct stored_session *session, void (*visit)(void *data, const struct stored_room *room), void *data)
 {
-	struct bytes rest = buffer_bytes(&session->rooms), name;
-	bool is_granted;
-	while (next_room(&rest, &name, &is_granted))
-		visit(data, name, is_granted);
+	struct bytes rest = buffer_bytes(&session->rooms);
+	struct stored_room room;
+	while (next_room(&rest, &room))
+		visit(data, &room);
 }
 
 /* --- sessions ------------------------------------------------------------------ */
@@ -131,9 +143,11 @@ static struct stored_session *session_of(const struct member *member)
 	session->rooms.max = ROOMS_BYTES_MAX;
 	for (uint32_t i = 0; i < member->memberships.count; i++) {
 		const struct membership *membership = &member->memberships.items[i];
-		struct bytes name = { membership->room->name, membership->room->name_len };
-		if (membership->room->is_named && !is_room_of(user_id, name))
-			add_room(&session->rooms, name, membership->is_granted);
+		struct stored_room room = { .name = { membership->room->name, membership->room->name_len }, .is_granted = membership->is_granted };
+		if (member->walk)
+			room.since = walk_since(member->walk, membership->room);
+		if (membership->room->is_named && !is_room_of(user_id, room.name))
+			add_room(&session->rooms, &room);
 	}
 	if (!session->rooms.has_failed)
 		return session;
@@ -195,14 +209,10 @@ static bool is_meant(const struct stored_session *session, const struct message 
 static void join(struct stored_session *session, const struct message *control)
 {
 	for (size_t i = 0; i < control->rooms.count; i++) {
-		struct bytes room = control->rooms.items[i];
-		size_t before = session->rooms.len;
-		if (!has_room(session, room))
-			add_room(&session->rooms, room, true);
-		if (session->rooms.has_failed) { /* past the bound, or no memory: it does without */
-			session->rooms.len = before;
-			session->rooms.has_failed = false;
-		}
+		struct stored_room room = { control->rooms.items[i], { control->epoch, control->seq }, true };
+		if (!has_room(session, room.name))
+			add_room(&session->rooms, &room);
+		session->rooms.has_failed = false; /* past the bound, or without memory, it does without */
 	}
 }
 

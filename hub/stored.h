@@ -11,6 +11,7 @@
 #include <roomcast/bytes.h>
 #include <roomcast/error.h>
 #include <roomcast/message.h>
+#include <roomcast/place.h>
 
 #include "member.h"
 #include "socketio.h"
@@ -40,8 +41,13 @@ void stored_expire(struct stored_sessions *stored, uint64_t now_ms);
 void stored_control(struct stored_sessions *stored, const struct message *control);
 
 const char *stored_session_sid(const struct stored_session *session);
-/* Each of its rooms. is_granted: by a publisher. */
-void stored_session_each_room(const struct stored_session *session, void (*visit)(void *data, struct bytes room, bool is_granted), void *data);
+/* One of its rooms. is_granted: by a publisher. since: joined at that place of the log, while nobody was there; or zero. */
+struct stored_room {
+	struct bytes name;
+	struct place since;
+	bool is_granted;
+};
+void stored_session_each_room(const struct stored_session *session, void (*visit)(void *data, const struct stored_room *room), void *data);
 void stored_session_free(struct stored_session *session); /* NULL is fine */
 
 #endif

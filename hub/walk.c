@@ -38,6 +38,11 @@ struct walk {
 	struct deadline deadline;  /* WAITING and AHEAD */
 	enum walk_state state;
 	bool has_rooms, has_joined;
+	struct limit {             /* of rooms that were joined meanwhile */
+		const struct room *room;
+		struct place since;
+	} *limits;
+	uint32_t limit_count;
 };
 
 struct walks {
@@ -81,6 +86,7 @@ static void leave(struct walk *walk)
 	set_state(walk, WALK_OVER);
 	walk->member->walk = NULL;
 	walk->walks->figures.walking--;
+	free(walk->limits);
 	free(walk);
 }
 
@@ -106,9 +112,9 @@ static void read_missed(const struct walk *walk)
 	for (uint32_t i = 0; i < member->memberships.count; i++) {
 		const struct room *room = member->memberships.items[i].room;
 		if (room->is_named)
-			history_read_room(history, (struct bytes){ room->name, room->name_len });
+			history_read_room(history, (struct bytes){ room->name, room->name_len }, walk_since(walk, room));
 	}
-	history_read_room(history, bytes_of(member->sid));
+	history_read_room(history, bytes_of(member->sid), (struct place){ 0 });
 }
 
 static bool is_for(const struct walk *walk, struct history_item *item)
@@ -241,6 +247,37 @@ void walk_end(struct member *member)
 {
 	if (member->walk)
 		leave(member->walk);
+}
+
+/* A room may be left and joined again, or another come to lie in its memory: what was said last counts. */
+static struct limit *find_limit(const struct walk *walk, const struct room *room)
+{
+	for (uint32_t i = 0; i < walk->limit_count; i++)
+		if (walk->limits[i].room == room)
+			return &walk->limits[i];
+	return NULL;
+}
+
+void walk_limit(struct member *member, const struct room *room, struct place since)
+{
+	struct walk *walk = member->walk;
+	if (!walk)
+		return;
+	struct limit *limit = find_limit(walk, room);
+	if (!limit) {
+		struct limit *limits = realloc(walk->limits, (walk->limit_count + 1) * sizeof(*limits));
+		if (!limits)
+			return;
+		walk->limits = limits;
+		limit = &limits[walk->limit_count++];
+	}
+	*limit = (struct limit){ room, since };
+}
+
+struct place walk_since(const struct walk *walk, const struct room *room)
+{
+	const struct limit *limit = find_limit(walk, room);
+	return limit ? limit->since : (struct place){ 0 };
 }
 
 bool walk_is_waiting(const struct walk *walk)

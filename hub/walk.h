@@ -60,6 +60,10 @@ void walk_on_join(struct member *member);
 void walk_on_drained(struct member *member);
 void walk_end(struct member *member); /* it is gone */
 
+/* The member joined the room at that place of the log: what came before is not for it. */
+void walk_limit(struct member *member, const struct room *room, struct place since);
+struct place walk_since(const struct walk *walk, const struct room *room); /* that place, or zero */
+
 /* Whether it has not begun: a room that is joined now is part of it. */
 bool walk_is_waiting(const struct walk *walk);
 struct place walk_place(const struct walk *walk); /* how far it got: everything up to here was given */

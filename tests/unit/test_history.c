@@ -79,9 +79,9 @@ static void read_rooms(uint64_t after, const char *a, const char *b)
 {
 	history_read(history, (struct place){ 1, after });
 	if (a)
-		history_read_room(history, bytes_of(a));
+		history_read_room(history, bytes_of(a), (struct place){ 0 });
 	if (b)
-		history_read_room(history, bytes_of(b));
+		history_read_room(history, bytes_of(b), (struct place){ 0 });
 }
 
 static void test_rooms_are_merged_in_log_order(void **state)
@@ -103,6 +103,10 @@ static void test_rooms_are_merged_in_log_order(void **state)
 	history_read_everyone(history);
 	history_read_authenticated(history);
 	EXPECT(4, 5, 6, 7);
+	history_read(history, (struct place){ 1, 1 });
+	history_read_room(history, bytes_of("a"), (struct place){ 1, 4 });
+	history_read_room(history, bytes_of("b"), (struct place){ 1, 0 });
+	EXPECT(2, 4, 7);
 	read_rooms(7, "a", "b");
 	struct history_item item;
 	assert_false(history_next(history, &item));
@@ -122,7 +126,7 @@ static void test_the_frame_ends_with_the_offset_and_is_shared(void **state)
 	event_unref(event);
 	struct history_item item;
 	history_read(history, (struct place){ 0 });
-	history_read_room(history, room);
+	history_read_room(history, room, (struct place){ 0 });
 	assert_true(history_next(history, &item));
 	assert_ptr_equal(item.frame, frame);
 	static const char expected[] = "42[\"e\",1,\"7.9\"]";
@@ -220,7 +224,7 @@ static void test_epochs(void **state)
 	read_rooms(1000, "a", NULL);
 	EXPECT(1, 1);
 	history_read(history, (struct place){ 2, 1 });
-	history_read_room(history, room);
+	history_read_room(history, room, (struct place){ 0 });
 	EXPECT(1);
 	/* A log that goes back cannot be joined with what was here. */
 	append((struct message){ .epoch = 2, .rooms = { &room, 1 } }, 8);
@@ -280,7 +284,7 @@ static void test_random_model(void **state)
 			char name[8];
 			snprintf(name, sizeof(name), "r%u", room);
 			if (wanted & 1u << room)
-				history_read_room(history, bytes_of(name));
+				history_read_room(history, bytes_of(name), (struct place){ 0 });
 		}
 		if (wanted & 0x8000)
 			history_read_everyone(history);
@@ -347,7 +351,7 @@ static void test_a_million_events_stay_linear(void **state)
 		for (int room = 0; room < 50; room++) {
 			char name[16];
 			snprintf(name, sizeof(name), "sync-Type%d", room);
-			history_read_room(history, bytes_of(name));
+			history_read_room(history, bytes_of(name), (struct place){ 0 });
 		}
 		uint64_t read = 0;
 		while (history_next(history, &item))

@@ -50,11 +50,13 @@ static void put(const char *sid, char *user, const char *room_a, const char *gra
 	room_leave_all(&rooms, &member);
 }
 
-static void tell(void *data, struct bytes room, bool is_granted)
+static void tell(void *data, const struct stored_room *room)
 {
 	(void)data;
 	size_t used = strlen(told);
-	snprintf(told + used, sizeof(told) - used, "%.*s%s ", (int)room.len, room.data, is_granted ? "+" : "");
+	snprintf(told + used, sizeof(told) - used, "%.*s%s", (int)room->name.len, room->name.data, room->is_granted ? "+" : "");
+	used = strlen(told);
+	snprintf(told + used, sizeof(told) - used, room->since.epoch ? "@%d " : " ", (int)room->since.seq);
 }
 
 static void expect(const char *sid, const char *names, uint64_t now_ms)
@@ -126,6 +128,8 @@ static void test_bounds(void **state)
 static void control(struct message message)
 {
 	message.kind = MESSAGE_CONTROL;
+	message.epoch = 1;
+	message.seq = 9;
 	stored_control(stored, &message);
 }
 
@@ -139,9 +143,9 @@ static void test_control_events_reach_them(void **state)
 	control((struct message){ .operation = CONTROL_JOIN, .user = bytes_of("7"), .rooms = { names, 2 } });
 	control((struct message){ .operation = CONTROL_JOIN, .sid = bytes_of("c"), .rooms = { names, 1 } });
 	control((struct message){ .operation = CONTROL_LEAVE, .room = bytes_of("sync-X"), .rooms = { &names[1], 1 } });
-	expect("a", "vip+ ", 0);
+	expect("a", "vip+@9 ", 0);
 	expect("b", "", 0);
-	expect("c", "sync-Y vip+ ", 0);
+	expect("c", "sync-Y vip+@9 ", 0);
 	assert_int_equal(stored_figures(stored).bytes, 0);
 	put("a", seven, "sync-X", NULL, 0);
 	put("b", eight, "sync-X", NULL, 0);
