@@ -9,11 +9,14 @@
 #include <roomcast/clock.h>
 #include <roomcast/json.h>
 
+#include "members.h"
+
 struct call {
 	struct hub *hub;
 	struct member *member;
 	const struct socketio_packet *packet;
 	struct bytes argument; /* the first, raw JSON; empty when absent */
+	bool is_recovered;     /* nothing is missing of any room joined */
 	struct buffer answer;  /* the acknowledgement's only argument */
 };
 
@@ -51,6 +54,13 @@ static const char *denial(const struct hub *hub, const struct member *member, st
 	    is_listed(hub->config->anonymous_types, type))
 		return NULL;
 	return "authentication_required";
+}
+
+bool command_may_be_in(const struct hub *hub, const struct member *member, struct bytes room)
+{
+	const size_t prefix = sizeof("sync-") - 1;
+	return room.len > prefix && memcmp(room.data, "sync-", prefix) == 0 &&
+	       !denial(hub, member, (struct bytes){ room.data + prefix, room.len - prefix });
 }
 
 /* Decodes a raw JSON string into the name of its sync room. NULL, or why it cannot be one. */
@@ -96,8 +106,12 @@ static const char *join_type(struct call *call, struct bytes raw, struct buffer 
 	if (reason)
 		return reason;
 	struct bytes name = { room, (size_t)(type.data - room) + type.len };
+	bool was_member = rooms_have(&call->hub->rooms, call->member, name);
 	if (room_join(&call->hub->rooms, call->member, name, (uint32_t)call->hub->config->rooms_per_client + ROOMS_OF_EVERYBODY, &err))
 		return "too_many_rooms";
+	call->is_recovered = call->is_recovered && recovery_covers(call->hub, call->member, name, was_member);
+	if (!was_member)
+		recovery_on_join(call->hub, call->member, name);
 	add_item(rooms, name);
 	return NULL;
 }
@@ -128,6 +142,7 @@ static void join_data_sync(struct call *call)
 	struct buffer rooms = { 0 }, denied = { 0 }, reasons = { 0 };
 	struct bytes rest = call->argument, raw;
 	bool is_array = json_kind(call->argument) == JSON_ARRAY;
+	call->is_recovered = true;
 	while (next_type(&rest, is_array, &raw)) {
 		const char *reason = join_type(call, raw, &rooms);
 		if (!reason)
@@ -139,7 +154,7 @@ static void join_data_sync(struct call *call)
 	                  rooms.len ? rooms.data : "", denied.len ? denied.data : "");
 	if (reasons.len)
 		buffer_add_format(&call->answer, ",\"reasons\":{%s}", reasons.data);
-	buffer_add_text(&call->answer, ",\"recovered\":false}");
+	buffer_add_format(&call->answer, ",\"recovered\":%s}", call->is_recovered && rooms.len ? "true" : "false");
 	buffer_deinit(&rooms);
 	buffer_deinit(&denied);
 	buffer_deinit(&reasons);
@@ -257,7 +272,7 @@ static void ping(struct call *call)
 	char timestamp[TIMESTAMP_SIZE], pong[64 + TIMESTAMP_SIZE];
 	timestamp_format(clock_wall_ms(), timestamp);
 	snprintf(pong, sizeof(pong), "\"pong\",{\"timestamp\":\"%s\"}", timestamp);
-	client_emit(call->member->client, bytes_of(pong), NULL, 0);
+	members_emit(call->hub, call->member, bytes_of(pong));
 	buffer_add_format(&call->answer, "{\"success\":true,\"timestamp\":\"%s\"}", timestamp);
 }
 

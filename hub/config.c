@@ -9,6 +9,7 @@
 #include <roomcast/message.h>
 
 #include "cors.h"
+#include "recovery.h"
 
 #define PLACE(member) offsetof(struct hub_config, member)
 
@@ -40,6 +41,16 @@ static const struct option_row rows[] = {
 	{ "hub", "max-gap", NULL, OPTION_SIZE, PLACE(max_gap), "16M", 4096, INT64_C(1) << 32, "Events held back while a missing one is fetched." },
 	{ "hub", "max-backlog", NULL, OPTION_SIZE, PLACE(max_backlog), "16M", 4096, INT64_C(1) << 32,
 	  "Events being delivered; past it the hub reads no further from the gateway." },
+	{ "hub", "recovery", NULL, OPTION_TEXT, PLACE(recovery), "auto", 0, 0,
+	  "Who is given what it missed while it was away: auto (browsers, and whoever asks with recovery=1 in the query or auth.recovery), on, off." },
+	{ "hub", "history-age", NULL, OPTION_DURATION, PLACE(history_age), "1h", 0, INT64_C(1) << 40, "How long events are kept for clients that were away." },
+	{ "hub", "history-events", NULL, OPTION_NUMBER, PLACE(history_events), "100000", 0, INT64_C(1) << 30, "How many events are kept at most." },
+	{ "hub", "history-bytes", NULL, OPTION_SIZE, PLACE(history_bytes), "64M", 0, INT64_C(1) << 40,
+	  "Memory that kept events take at most; an event of 300 bytes takes about 410." },
+	{ "hub", "stored-age", NULL, OPTION_DURATION, PLACE(stored_age), "10m", 0, INT64_C(1) << 40,
+	  "How long the rooms and the id of a client that went away are kept; later it starts anew, and still gets what the history has." },
+	{ "hub", "stored-sessions", NULL, OPTION_NUMBER, PLACE(stored_sessions), "20000", 0, 10000000, "Of how many clients they are kept at most." },
+	{ "hub", "stored-bytes", NULL, OPTION_SIZE, PLACE(stored_bytes), "32M", 0, INT64_C(1) << 40, "Memory that this takes at most." },
 	{ "hub", "max-sessions", NULL, OPTION_NUMBER, PLACE(max_sessions), "100000", 1, 10000000, "Clients; past it handshakes are answered 503." },
 	{ "hub", "max-connections", NULL, OPTION_NUMBER, PLACE(max_connections), "110000", 1, 10000000, "HTTP connections; past it new ones are answered 503." },
 	{ "hub", "max-per-address", NULL, OPTION_NUMBER, PLACE(max_per_address), "0", 0, 10000000,
@@ -79,6 +90,9 @@ static int check(const void *data, struct error *err)
 		return -1;
 	if (config->path[0] != '/')
 		return error_set(err, ERROR_INVALID, "path \"%s\" does not start with /", config->path);
+	enum recovery_mode mode;
+	if (recovery_mode_parse(config->recovery, &mode))
+		return error_set(err, ERROR_INVALID, "recovery \"%.60s\" is none of auto, on, off", config->recovery);
 	if (!*config->jwt_secret && !hub_config_is_development(config))
 		return error_set(err, ERROR_INVALID, "no secret for tokens: set JWT_SECRET (NODE_ENV is not development, so nobody may be let in unchecked)");
 	return endpoint_check_list(config->line, err) ? error_context(err, "line") : 0;

@@ -19,9 +19,12 @@ struct hub_config {
 	char *origins;
 	char *cookie_name;
 	char *anonymous_types;
+	char *recovery;
 	int64_t token_leeway;
 	int64_t ping_interval, ping_timeout, upgrade_timeout, connect_timeout, header_timeout, drain_window;
 	int64_t max_payload, max_unsent, max_gap, max_backlog;
+	int64_t history_age, history_events, history_bytes;
+	int64_t stored_age, stored_sessions, stored_bytes;
 	int64_t max_sessions, max_connections, max_per_address;
 	int64_t rooms_per_client, events_per_second, broadcast_chunk;
 };

@@ -15,10 +15,13 @@ typedef void control_act(struct hub *hub, struct member *member, const struct me
 static void grant_room(struct hub *hub, struct member *member, struct bytes room)
 {
 	struct error err;
+	bool was_member = rooms_have(&hub->rooms, member, room);
 	if (room_join_granted(&hub->rooms, member, room, CONTROL_ROOMS_MAX, &err)) {
 		hub->counters.grants_refused++;
 		log_limited(&hub->control_limit, "msg=\"a room is not joined\" sid=%s room=\"%.*s\" reason=\"%s\"", member->sid, (int)room.len, room.data,
 		            err.text);
+	} else if (!was_member) {
+		recovery_on_join(hub, member, room);
 	}
 }
 
@@ -120,6 +123,7 @@ void control_apply(struct hub *hub, const struct message *control, bool is_histo
 	} else if (control->room.len) {
 		each_in_room(hub, rooms_find(&hub->rooms, control->room), NULL, act, control);
 	}
+	recovery_on_control(hub, control);
 	subscriber_touch(hub->subscriber);
 }
 

@@ -26,6 +26,8 @@ static void on_line_event(void *data, struct event *event, bool is_history)
 	struct hub *hub = data;
 	if (event->message.kind == MESSAGE_CONTROL)
 		control_apply(hub, &event->message, is_history);
+	if (event->message.kind == MESSAGE_EVENT)
+		recovery_on_event(hub, event);
 	if (event->message.kind == MESSAGE_CONTROL || is_history)
 		event_unref(event);
 	else
@@ -47,6 +49,7 @@ static void on_line_round(void *data)
 	struct hub *hub = data;
 	control_settle(hub);
 	fanout_run(hub->fanout);
+	recovery_on_round(hub);
 }
 
 /* Before it is ready this hub would owe its clients what it does not have. */
@@ -107,8 +110,9 @@ static int open_audience(struct hub *hub, struct error *err)
 		.newest = on_newest,
 		.data = hub,
 	}, err);
-	if (!hub->fanout)
+	if (!hub->fanout || recovery_open(hub, err))
 		return -1;
+	members_watch_expiry(hub);
 	hub->standing = standing_new(0, 0);
 	if (!hub->standing)
 		return error_set(err, ERROR_SYSTEM, "no memory");
@@ -116,6 +120,9 @@ static int open_audience(struct hub *hub, struct error *err)
 		.hub_name = config->name,
 		.line = config->line,
 		.held_max = (size_t)config->max_gap,
+		.window_ms = (uint64_t)config->history_age,
+		.window_events = (uint64_t)config->history_events,
+		.window_bytes = (uint64_t)config->history_bytes,
 		.on_event = on_line_event,
 		.on_standing = on_line_standing,
 		.on_loss = on_line_loss,
@@ -202,10 +209,17 @@ static void on_fanout_closed(void *data)
 	subscriber_close(hub->subscriber, on_subscriber_closed, hub);
 }
 
-static void on_socketio_closed(void *data)
+static void on_recovery_closed(void *data)
 {
 	struct hub *hub = data;
 	fanout_close(hub->fanout, on_fanout_closed, hub);
+}
+
+static void on_socketio_closed(void *data)
+{
+	struct hub *hub = data;
+	expiries_close(&hub->expiries);
+	recovery_close(hub, on_recovery_closed, hub);
 }
 
 static void on_engine_closed(void *data)
@@ -258,6 +272,7 @@ void hub_deinit(struct hub *hub)
 {
 	websockets_free(hub->websockets);
 	standing_free(hub->standing);
+	recovery_deinit(hub);
 	rooms_deinit(&hub->rooms);
 	cors_free(hub->cors);
 }

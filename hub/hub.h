@@ -12,9 +12,11 @@
 #include "authentication.h"
 #include "config.h"
 #include "engine.h"
+#include "expiry.h"
 #include "fanout.h"
 #include "http.h"
 #include "member.h"
+#include "recovery.h"
 #include "room.h"
 #include "socketio.h"
 #include "standing.h"
@@ -24,7 +26,7 @@
 enum { HUB_ROUTES = 5 };
 
 struct hub_counters {
-	uint64_t connects, connects_authenticated, bad_tokens;
+	uint64_t connects, connects_authenticated, bad_tokens, expired;
 	uint64_t commands, unknown_events, rate_exceeded, denied;
 	uint64_t protocol_errors;
 	uint64_t controls, control_disconnects, grants_refused, blocked;
@@ -38,6 +40,8 @@ struct hub {
 	struct rooms rooms;
 	struct member *members; /* by Socket.IO id */
 	struct fanout *fanout;
+	struct recovery recovery;
+	struct expiries expiries; /* of members' tokens */
 	struct subscriber *subscriber;
 	struct standing *standing;
 	bool is_in_accord;      /* with it are all clients */

@@ -10,6 +10,7 @@
 #include <uthash.h>
 
 #include "event.h"
+#include "expiry.h"
 #include "room.h"
 
 struct client;
@@ -29,6 +30,8 @@ struct member {
 	const char *username;
 	const char *role;
 	const char *sid;                 /* Socket.IO id; the client's memory */
+	struct expiry expiry;            /* of its token */
+	bool is_resumed;                 /* it came back with a good pid */
 	uint64_t rate_us;                /* monotonic time up to which its events are paid for */
 	UT_hash_handle hh;               /* by sid */
 };

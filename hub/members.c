@@ -50,6 +50,8 @@ static void identify(struct hub *hub, struct member *member, struct bytes auth, 
 		log_limited(&hub->token_limit, "msg=\"token refused, the client stays anonymous\" sid=%s reason=\"%s\"", member->sid, err.text);
 	} else if (result != AUTHENTICATION_NONE && keep_identity(member, &identity, &err) == 0) {
 		hub->counters.connects_authenticated++;
+		if (identity.expires_s)
+			expiries_set(&hub->expiries, &member->expiry, identity.expires_s + hub->authentication.leeway_s + 1);
 	}
 	/* A WebSocket's request is kept only for a client that would have to be known by it once more after a DISCONNECT. */
 	if (result != AUTHENTICATION_BY_REQUEST)
@@ -68,12 +70,19 @@ static int join_first_rooms(struct hub *hub, struct member *member, struct error
 	               room_join(&hub->rooms, member, (struct bytes){ name, (size_t)len }, 0, err) ? -1 : 0;
 }
 
-static void forget(struct hub *hub, struct member *member)
+static void forget_identity(struct member *member)
 {
-	room_leave_all(&hub->rooms, member);
-	HASH_DEL(hub->members, member);
+	expiry_cancel(&member->expiry);
 	free(member->user_id);
 	member->user_id = NULL;
+}
+
+static void forget(struct hub *hub, struct member *member)
+{
+	walk_end(member);
+	room_leave_all(&hub->rooms, member);
+	HASH_DEL(hub->members, member);
+	forget_identity(member);
 	subscriber_touch(hub->subscriber);
 }
 
@@ -85,31 +94,50 @@ static void refuse_blocked(struct hub *hub, struct client *client, uint64_t unti
 	client_refuse(client, "blocked", (struct bytes){ data, (size_t)len });
 }
 
+/* From here on it is a member, with its rooms. */
+static int admit(struct hub *hub, struct member *member, struct recovery_start *start, struct error *err)
+{
+	if (start->session)
+		client_take_sid(member->client, stored_session_sid(start->session));
+	if (!start->pid[0])
+		member->framing = FRAMING_PLAIN;
+	HASH_ADD_KEYPTR(hh, hub->members, member->sid, strlen(member->sid), member);
+	if (join_first_rooms(hub, member, err) || recovery_begin(hub, member, start, err))
+		return -1;
+	control_join_granted(hub, member);
+	return 0;
+}
+
 static void on_connect(struct client *client, struct bytes auth, const struct request_info *request)
 {
 	struct hub *hub = client_data(client);
 	struct member *member = client_above(client);
+	struct recovery_start start = { 0 };
 	struct error err;
 	*member = (struct member){ .client = client, .sid = client_sid(client), .position = fanout_position(hub->fanout) };
+	bool is_wanted = recovery_is_wanted(hub->recovery.mode, auth, request, client_session_note(client));
 	identify(hub, member, auth, request);
-	HASH_ADD_KEYPTR(hh, hub->members, member->sid, strlen(member->sid), member);
 	uint64_t blocked_until = control_blocked_until(hub, member);
 	if (blocked_until) {
-		forget(hub, member);
+		forget_identity(member);
 		refuse_blocked(hub, client, blocked_until);
 		return;
 	}
-	if (join_first_rooms(hub, member, &err)) {
+	if (is_wanted) {
+		member->framing = FRAMING_OFFSET;
+		recovery_judge(hub, member, auth, &start);
+	}
+	if (admit(hub, member, &start, &err)) {
 		log_error("msg=\"client turned away\" error=\"%s\"", err.text);
+		stored_session_free(start.session);
 		forget(hub, member);
 		client_refuse(client, "Server is out of memory", (struct bytes){ 0 });
 		return;
 	}
-	control_join_granted(hub, member);
 	hub->counters.connects++;
-	log_debug("msg=\"connected\" sid=%s user=\"%s\"", member->sid, member->user_id ? member->user_id : "");
+	log_debug("msg=\"connected\" sid=%s user=\"%s\" resumed=%d", member->sid, member->user_id ? member->user_id : "", member->is_resumed);
 	subscriber_touch(hub->subscriber);
-	client_accept(client, NULL);
+	client_accept(client, start.pid[0] ? start.pid : NULL);
 }
 
 static void on_disconnect(struct client *client, enum close_reason reason)
@@ -117,7 +145,13 @@ static void on_disconnect(struct client *client, enum close_reason reason)
 	struct hub *hub = client_data(client);
 	struct member *member = client_above(client);
 	log_debug("msg=\"disconnected\" sid=%s reason=\"%s\"", member->sid, close_reason_name(reason));
+	recovery_end(hub, member, reason);
 	forget(hub, member);
+}
+
+static void on_drained(struct client *client)
+{
+	walk_on_drained(client_above(client));
 }
 
 /* A bucket of ten seconds' worth, in terms of the time up to which events are paid for. */
@@ -161,6 +195,7 @@ struct socketio_handler members_handler(struct hub *hub)
 		.on_connect = on_connect,
 		.on_event = on_event,
 		.on_disconnect = on_disconnect,
+		.on_drained = on_drained,
 		.on_protocol_error = on_protocol_error,
 		.data = hub,
 	};
@@ -174,6 +209,53 @@ void members_send(struct member *member, struct frame *const *frames, size_t cou
 bool members_is_writable(const struct member *member)
 {
 	return session_is_writable(client_session(member->client));
+}
+
+bool members_is_queued(const struct member *member)
+{
+	return session_is_queued(client_session(member->client));
+}
+
+void members_await_drained(struct member *member)
+{
+	session_await_drained(client_session(member->client));
+}
+
+void members_close_slow(struct member *member)
+{
+	session_close(client_session(member->client), CLOSE_SLOW);
+}
+
+void members_emit(struct hub *hub, struct member *member, struct bytes arguments)
+{
+	if (member->framing == FRAMING_PLAIN) {
+		client_emit(member->client, arguments, NULL, 0);
+		return;
+	}
+	struct buffer with_offset = { 0 };
+	char offset[PLACE_TEXT_SIZE];
+	place_format(recovery_place(hub, member), offset);
+	buffer_add_bytes(&with_offset, arguments);
+	buffer_add_format(&with_offset, ",\"%s\"", offset);
+	if (with_offset.has_failed)
+		session_close(client_session(member->client), CLOSE_FORCED);
+	else
+		client_emit(member->client, buffer_bytes(&with_offset), NULL, 0);
+	buffer_deinit(&with_offset);
+}
+
+/* The transport closes, so that the client comes back by itself, with a new token. */
+static void on_expired(struct expiry *expiry, void *data)
+{
+	struct hub *hub = data;
+	const struct member *member = (const struct member *)(const void *)((char *)expiry - offsetof(struct member, expiry));
+	hub->counters.expired++;
+	session_close(client_session(member->client), CLOSE_EXPIRED);
+}
+
+void members_watch_expiry(struct hub *hub)
+{
+	expiries_init(&hub->expiries, hub->loop, clock_wall_ms() / 1000, on_expired, hub);
 }
 
 struct member *members_find_by_sid(void *data, struct bytes sid)

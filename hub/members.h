@@ -7,9 +7,18 @@
 /* What the Socket.IO layer calls; its data is the hub. */
 struct socketio_handler members_handler(struct hub *hub);
 
-/* What fan-out calls. */
+/* Closes the transports of members whose token expires; needs hub->expiries closed in the end. */
+void members_watch_expiry(struct hub *hub);
+
+/* Emits to one member; arguments as client_emit's. With recovery on, the offset is that of what the member has. */
+void members_emit(struct hub *hub, struct member *member, struct bytes arguments);
+
+/* What fan-out and walks call. */
 void members_send(struct member *member, struct frame *const *frames, size_t count);
 bool members_is_writable(const struct member *member);
+bool members_is_queued(const struct member *member);
+void members_await_drained(struct member *member);
+void members_close_slow(struct member *member);
 struct member *members_find_by_sid(void *hub, struct bytes sid);
 
 #endif

@@ -26,6 +26,8 @@ static const char *const reason_names[CLOSE_REASON_COUNT] = {
 	[CLOSE_FORCED] = "forced close",
 	[CLOSE_SHUTTING_DOWN] = "server shutting down",
 	[CLOSE_SLOW] = "too slow",
+	[CLOSE_EXPIRED] = "token expired",
+	[CLOSE_TAKEN_OVER] = "taken over",
 	[CLOSE_CLIENT_NAMESPACE] = "client namespace disconnect",
 	[CLOSE_SERVER_NAMESPACE] = "server namespace disconnect",
 };

@@ -26,6 +26,8 @@ enum close_reason {
 	CLOSE_FORCED,          /* the layer above wished it */
 	CLOSE_SHUTTING_DOWN,   /* this hub drains */
 	CLOSE_SLOW,            /* past the bound of unsent bytes */
+	CLOSE_EXPIRED,         /* the client's token */
+	CLOSE_TAKEN_OVER,      /* the client came back over another connection */
 	/* Of one Socket.IO client, its session goes on: */
 	CLOSE_CLIENT_NAMESPACE, /* it said DISCONNECT */
 	CLOSE_SERVER_NAMESPACE, /* client_disconnect */

@@ -38,6 +38,21 @@ static struct standing_figures standing_of(const struct hub *hub)
 	return figures;
 }
 
+static const struct walks_figures *walks_of(const struct hub *hub)
+{
+	static const struct walks_figures none;
+	return hub->recovery.walks ? walks_figures(hub->recovery.walks) : &none;
+}
+
+static void add_history(struct buffer *body, const struct hub *hub)
+{
+	struct history_figures figures = history_figures(hub->recovery.history);
+	buffer_add_format(body, ",\"history\":{\"events\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"rooms\":%" PRIu64 ",\"bounds\":{\"ageMs\":%" PRId64
+	                  ",\"events\":%" PRId64 ",\"bytes\":%" PRId64 "}},\"storedSessions\":%" PRIu64,
+	                  figures.events, figures.bytes, figures.rooms, hub->config->history_age, hub->config->history_events,
+	                  hub->config->history_bytes, stored_figures(hub->recovery.stored).count);
+}
+
 /* Anybody may read this, so it names no endpoint. */
 static void add_line(struct buffer *body, const struct hub *hub)
 {
@@ -62,6 +77,7 @@ void status_serve(struct http_exchange *exchange, void *data)
 	buffer_add_json_string(&body, bytes_of(hub->config->path));
 	buffer_add_text(&body, ",\"hub\":");
 	buffer_add_json_string(&body, bytes_of(hub->config->name));
+	add_history(&body, hub);
 	add_line(&body, hub);
 	answer_buffer(exchange, 200, "application/json", &body);
 }
@@ -136,6 +152,31 @@ VALUE(http_aborted, http_server_counters(hub->http)->aborted)
 VALUE(fanout_events, fanout_counters(hub->fanout)->events)
 VALUE(fanout_deliveries, fanout_counters(hub->fanout)->deliveries)
 VALUE(fanout_dropped, fanout_counters(hub->fanout)->dropped_volatile)
+VALUE(history_events, history_figures(hub->recovery.history).events)
+VALUE(history_bytes, history_figures(hub->recovery.history).bytes)
+VALUE(history_rooms, history_figures(hub->recovery.history).rooms)
+VALUE(history_appended, history_figures(hub->recovery.history).appended)
+VALUE(history_dropped, history_figures(hub->recovery.history).dropped)
+VALUE(stored_count, stored_figures(hub->recovery.stored).count)
+VALUE(stored_bytes, stored_figures(hub->recovery.stored).bytes)
+VALUE(stored_dropped, stored_figures(hub->recovery.stored).dropped)
+VALUE(tokens_expired, hub->counters.expired)
+VALUE(resumed, hub->recovery.counters.resumed)
+VALUE(started_behind, hub->recovery.counters.behind)
+VALUE(taken_over, hub->recovery.counters.taken_over)
+VALUE(pids_malformed, hub->recovery.counters.pids_malformed)
+VALUE(pids_forged, hub->recovery.counters.pids_forged)
+VALUE(pids_of_others, hub->recovery.counters.pids_of_others)
+VALUE(offsets_malformed, hub->recovery.counters.offsets_malformed)
+VALUE(offsets_stale, hub->recovery.counters.offsets_stale)
+VALUE(offsets_unknown, hub->recovery.counters.offsets_unknown)
+VALUE(walks_walking, walks_of(hub)->walking)
+VALUE(walks_finished, walks_of(hub)->finished)
+VALUE(walks_given, walks_of(hub)->given)
+VALUE(walks_replaced, walks_of(hub)->replaced)
+VALUE(walks_withheld, walks_of(hub)->withheld)
+VALUE(walks_outrun, walks_of(hub)->outrun)
+VALUE(walks_never_reached, walks_of(hub)->never_reached)
 VALUE(line_following, subscriber_is_following(hub->subscriber))
 VALUE(line_ready, subscriber_is_ready(hub->subscriber))
 VALUE(line_has_history, subscriber_has_history(hub->subscriber))
@@ -208,6 +249,31 @@ static const struct {
 	{ "events_total", "counter", "Events that were given out.", fanout_events },
 	{ "deliveries_total", "counter", "Events times clients that got them.", fanout_deliveries },
 	{ "volatile_dropped_total", "counter", "Volatile events not given to a client that was not ready.", fanout_dropped },
+	{ "history_events", "gauge", "Events kept for clients that were away.", history_events },
+	{ "history_bytes", "gauge", "Memory that they take.", history_bytes },
+	{ "history_rooms", "gauge", "Rooms that they are for.", history_rooms },
+	{ "history_appended_total", "counter", "Events that were kept.", history_appended },
+	{ "history_dropped_total", "counter", "Those that are gone, for age, count or bytes.", history_dropped },
+	{ "stored_sessions", "gauge", "Sessions of clients that went away and may come back.", stored_count },
+	{ "stored_bytes", "gauge", "Memory that they take.", stored_bytes },
+	{ "stored_dropped_total", "counter", "Those that nobody came back for in time, or that a publisher ended.", stored_dropped },
+	{ "tokens_expired_total", "counter", "Clients closed because their token expired.", tokens_expired },
+	{ "recovery_resumed_total", "counter", "Sessions that went on after their client was away.", resumed },
+	{ "recovery_behind_total", "counter", "Sessions that were new here and got what their client missed.", started_behind },
+	{ "recovery_taken_over_total", "counter", "Connections closed because their client came back over another.", taken_over },
+	{ "recovery_pids_malformed_total", "counter", "Shown pids that were none.", pids_malformed },
+	{ "recovery_pids_forged_total", "counter", "Shown pids with a bad signature.", pids_forged },
+	{ "recovery_pids_of_others_total", "counter", "Shown pids of another user.", pids_of_others },
+	{ "recovery_offsets_malformed_total", "counter", "Shown offsets that were none.", offsets_malformed },
+	{ "recovery_offsets_stale_total", "counter", "Shown offsets that the history does not reach back to.", offsets_stale },
+	{ "recovery_offsets_unknown_total", "counter", "Shown offsets past the end of the log, as far as this hub knows it.", offsets_unknown },
+	{ "walks", "gauge", "Clients that are being given what they missed.", walks_walking },
+	{ "walks_finished_total", "counter", "Those that went live after it.", walks_finished },
+	{ "walks_events_total", "counter", "Events that they were given.", walks_given },
+	{ "walks_replaced_total", "counter", "Events that a later one replaced before they were given.", walks_replaced },
+	{ "walks_withheld_total", "counter", "Events that nobody can tell whether they are for a client.", walks_withheld },
+	{ "walks_outrun_total", "counter", "Clients closed because the history no longer had what they missed.", walks_outrun },
+	{ "walks_never_reached_total", "counter", "Clients whose offset this hub did not get to in time.", walks_never_reached },
 	{ "line_following", "gauge", "1 while the gateway is followed.", line_following },
 	{ "line_ready", "gauge", "1 when the hub has what it needs to serve, or waited for it in vain.", line_ready },
 	{ "line_has_history", "gauge", "1 when the history window asked for at the start is here.", line_has_history },
