@@ -106,11 +106,13 @@ static struct user *make_user(struct table *table, struct bytes name)
 	return user;
 }
 
-static bool grow_rooms(struct table *table, struct user *user)
+static bool grow_rooms(const struct standing *standing, struct table *table, struct user *user)
 {
 	if (user->room_count < user->room_capacity)
 		return true;
 	size_t more = user->room_capacity ? user->room_capacity * 2 : 2;
+	if (table->bytes + more * sizeof(*user->rooms) > standing->bytes_max)
+		return false;
 	struct room_name **rooms = realloc(user->rooms, more * sizeof(struct room_name *));
 	if (!rooms)
 		return false;
@@ -128,14 +130,14 @@ static void leave_out(struct standing *standing, struct bytes name)
 
 static void add_grant(struct standing *standing, struct table *table, struct bytes name, struct bytes room)
 {
-	if (!name.len || !room.len || !has_room_for(standing, table, sizeof(struct user) + name.len + room.len)) {
+	if (!name.len || !room.len || !has_room_for(standing, table, sizeof(struct user) + sizeof(struct room_name) + 2 * sizeof(struct room_name *) + name.len + room.len)) {
 		leave_out(standing, name);
 		return;
 	}
 	struct user *user = make_user(table, name);
 	if (user && find_room(user, room) < user->room_count)
 		return;
-	struct room_name *copy = user && user->room_count < STANDING_ROOMS_MAX && grow_rooms(table, user) ? malloc(sizeof(*copy) + room.len) : NULL;
+	struct room_name *copy = user && user->room_count < STANDING_ROOMS_MAX && grow_rooms(standing, table, user) ? malloc(sizeof(*copy) + room.len) : NULL;
 	if (!copy) {
 		if (user)
 			drop_user_when_empty(table, user);

@@ -39,6 +39,7 @@ void subscriber_seek(struct subscriber *subscriber)
 	subscriber_set_state(subscriber, STATE_SEEKING);
 	subscriber->endpoint_at = now;
 	subscriber->hello_at = 0;
+	subscriber->is_refused = false;
 	subscriber_say_hello(subscriber, now);
 }
 
@@ -89,8 +90,11 @@ static bool on_is_full(void *data)
 
 static void seek_on(struct subscriber *subscriber, uint64_t now)
 {
-	if (subscriber->endpoint_count > 1 && now - subscriber->endpoint_at >= ENDPOINT_TIMEOUT)
+	uint64_t patience = subscriber->is_refused ? ENDPOINT_LEAST : ENDPOINT_TIMEOUT;
+	if (subscriber->endpoint_count > 1 && now - subscriber->endpoint_at >= patience) {
 		subscriber_next_endpoint(subscriber, now);
+		return; /* what is sent in this turn might still go to the old one */
+	}
 	if (!subscriber->hello_at || now - subscriber->hello_at >= HELLO_INTERVAL)
 		subscriber_say_hello(subscriber, now);
 }

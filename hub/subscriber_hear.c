@@ -99,17 +99,20 @@ static int on_heartbeat(struct subscriber *subscriber, const struct message *mes
 /* The known epochs, oldest first; the last one is the message's own. A gateway of the first release names no others. Returns how many, or -1. */
 static int read_epochs(const struct message *message, struct place out[static MESSAGE_EPOCHS_MAX], struct error *err)
 {
-	size_t count = 0, first = message->epochs.count >= MESSAGE_EPOCHS_MAX ? message->epochs.count - MESSAGE_EPOCHS_MAX + 1 : 0;
+	size_t count = 0;
 	struct place own = { message->epoch, message->last_seq }, previous = { 0 };
-	for (size_t i = first; i < message->epochs.count; i++) {
+	for (size_t i = 0; i < message->epochs.count; i++) {
 		struct place place;
 		if (!place_parse(message->epochs.items[i], &place) || place.epoch <= previous.epoch || place.epoch > own.epoch || place.seq == UINT64_MAX)
 			return error_set(err, ERROR_INVALID, "welcome: epochs are not ascending places up to its own");
 		previous = place;
-		if (place.epoch == own.epoch)
+		if (place.epoch == own.epoch) {
 			own = place_larger(own, place);
-		else
-			out[count++] = place;
+			continue;
+		}
+		if (count == MESSAGE_EPOCHS_MAX - 1) /* the oldest goes */
+			memmove(out, out + 1, --count * sizeof(*out));
+		out[count++] = place;
 	}
 	if (own.epoch == UINT64_MAX || own.seq == UINT64_MAX)
 		return error_set(err, ERROR_INVALID, "welcome: no such place");
@@ -183,14 +186,12 @@ static int on_standing(struct subscriber *subscriber, const struct message *mess
 static int on_refusal(struct subscriber *subscriber, const struct message *message, struct error *err)
 {
 	(void)err;
-	uint64_t now = clock_monotonic_ms();
 	subscriber->counters.refusals++;
 	log_limited(&subscriber->refusal_limit, "msg=\"the gateway refuses this hub\" line=%s reason=\"%.*s\"",
 	            subscriber->endpoints[subscriber->endpoint].data, (int)message->reason.len, message->reason.data);
 	if (subscriber->state == STATE_FOLLOWING)
 		subscriber_seek(subscriber);
-	else if (now - subscriber->endpoint_at >= ENDPOINT_LEAST)
-		subscriber_next_endpoint(subscriber, now);
+	subscriber->is_refused = true;
 	return 0;
 }
 

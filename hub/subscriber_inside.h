@@ -11,7 +11,7 @@
 
 /* Milliseconds. */
 enum {
-	TICK = 100, HELLO_INTERVAL = 1000, ENDPOINT_TIMEOUT = 700, ENDPOINT_LEAST = 100, REPORT_INTERVAL = 1000, REPORT_SOON = 100,
+	TICK = 100, HELLO_INTERVAL = 500, ENDPOINT_TIMEOUT = 700, ENDPOINT_LEAST = 100, REPORT_INTERVAL = 1000, REPORT_SOON = 100,
 	ASK_AGAIN = 250, ASK_AGAIN_MAX = 2000, GATEWAY_TIMEOUT = 3000, READY_WITHOUT_GATEWAY = 5000,
 };
 
@@ -44,7 +44,7 @@ struct subscriber {
 	uint64_t served_wall_ms;  /* since when clients are served without the history; 0: they are not */
 	/* Monotonic milliseconds. */
 	uint64_t started_at, hello_at, endpoint_at, report_at, ask_at, heard_at, line_heard_at;
-	bool is_report_due, is_greeting_due;
+	bool is_report_due, is_greeting_due, is_refused;
 	bool is_standing_due, has_history, is_ready;
 	struct log_limit malformed_limit, refusal_limit, lost_limit;
 	int closing;

@@ -70,12 +70,11 @@ int subscriber_connect_events(struct subscriber *subscriber, struct bytes endpoi
 
 void subscriber_next_endpoint(struct subscriber *subscriber, uint64_t now)
 {
-	subscriber->endpoint_at = now;
-	if (subscriber->endpoint_count < 2)
-		return;
 	zmq_disconnect(subscriber->line.socket, line_endpoint(subscriber));
 	subscriber->endpoint = (subscriber->endpoint + 1) % subscriber->endpoint_count;
+	subscriber->endpoint_at = now;
 	subscriber->hello_at = 0;
+	subscriber->is_refused = false;
 	if (zmq_connect(subscriber->line.socket, line_endpoint(subscriber)))
 		log_error("msg=\"cannot connect the line\" line=%s error=\"%s\"", line_endpoint(subscriber), zmq_strerror(errno));
 }

@@ -24,6 +24,28 @@ static void test_endpoints(void **state)
 	}
 }
 
+static void test_lists(void **state)
+{
+	(void)state;
+	static const struct { const char *list; int result; } rows[] = {
+		{ "ipc:///a", 0 }, { "ipc:///a,tcp://127.0.0.1:1", 0 }, { " ipc:///a , ipc:///b ", 0 }, { "ipc:///a,", -1 }, { ",ipc:///a", -1 }, { "", -1 },
+		{ "ipc:///a,tcp://10.0.0.1:1", -1 }, { "ipc:///1,ipc:///2,ipc:///3,ipc:///4,ipc:///5,ipc:///6,ipc:///7,ipc:///8", 0 },
+		{ "ipc:///1,ipc:///2,ipc:///3,ipc:///4,ipc:///5,ipc:///6,ipc:///7,ipc:///8,ipc:///9", -1 },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct error err;
+		assert_int_equal(endpoint_check_list(rows[i].list, &err), rows[i].result);
+	}
+	struct bytes list = bytes_of(" a ,,b"), item;
+	assert_true(endpoint_next(&list, &item));
+	assert_true(bytes_equal_text(item, "a"));
+	assert_true(endpoint_next(&list, &item));
+	assert_int_equal(item.len, 0);
+	assert_true(endpoint_next(&list, &item));
+	assert_true(bytes_equal_text(item, "b"));
+	assert_false(endpoint_next(&list, &item));
+}
+
 static void test_timestamps(void **state)
 {
 	(void)state;
@@ -36,6 +58,6 @@ static void test_timestamps(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_endpoints), cmocka_unit_test(test_timestamps) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_endpoints), cmocka_unit_test(test_lists), cmocka_unit_test(test_timestamps) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
