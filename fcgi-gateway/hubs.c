@@ -38,6 +38,12 @@ struct hub *hubs_find(struct hubs *hubs, const struct routing_id *from)
 	return NULL;
 }
 
+struct hub *hubs_find_instance(struct hubs *hubs, const char *name, uint64_t instance)
+{
+	struct hub *hub = find_name(hubs, bytes_of(name));
+	return hub && hub->instance == instance ? hub : NULL;
+}
+
 enum hello_result hubs_hello(struct hubs *hubs, const struct message *hello, const struct routing_id *from, uint64_t now_ms, struct hub **hub)
 {
 	if (!is_name(hello->hub))
@@ -64,8 +70,7 @@ enum hello_result hubs_hello(struct hubs *hubs, const struct message *hello, con
 	known->epoch = hello->epoch;
 	known->seq = hello->seq;
 	known->heard_ms = now_ms;
-	known->ask_next = 1;
-	known->ask_last = 0;
+	repair_begin(&known->repair, now_ms);
 	*hub = known;
 	return HELLO_WELCOME;
 }

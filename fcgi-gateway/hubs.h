@@ -9,6 +9,8 @@
 
 #include <roomcast/message.h>
 
+#include "repair.h"
+
 enum { HUBS_MAX = 64, ROUTING_ID_MAX = 255 };
 
 struct routing_id {
@@ -24,9 +26,8 @@ struct hub {
 	uint64_t clients, rooms;
 	uint64_t heard_ms;         /* last hello or report */
 	uint64_t relay_counter;    /* of the last relayed message */
-	/* What it asked for and was not yet sent: next..last of ask_epoch; nothing when next > last. One chunk at a time is
-	 * under way, up to chunk_end. */
-	uint64_t ask_epoch, ask_next, ask_last, chunk_end;
+	bool is_greeted;           /* its WELCOME is being written */
+	struct repair repair;
 };
 
 struct hubs {
@@ -47,6 +48,8 @@ enum hello_result hubs_hello(struct hubs *hubs, const struct message *hello, con
 /* The hub that speaks from there; NULL when it is not known. */
 struct hub *hubs_find(struct hubs *hubs, const struct routing_id *from);
 
+/* The one that is this very process; NULL when it is gone. */
+struct hub *hubs_find_instance(struct hubs *hubs, const char *name, uint64_t instance);
 const struct hub *hubs_find_name(const struct hubs *hubs, struct bytes name);
 
 /* 0 when name and instance of the message are this hub's. */

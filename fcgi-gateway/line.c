@@ -10,11 +10,15 @@
 #include <roomcast/clock.h>
 #include <roomcast/log.h>
 
+#include "line_reader.h"
+
 /* At most one heartbeat a so many ms... */
 enum {
 	COUNTS_HEARTBEAT_MS = 100,  /* for changed counts, and again while publishers wait for reports */
 	CONFIRM_HEARTBEAT_MS = 5,   /* for a publisher that begins to wait */
 };
+
+enum { PUSH_TICK_MS = 100, ANSWERS_TICK_MS = 10 };
 
 static const char *const counter_names[LINE_COUNTER_COUNT] = {
 	[LINE_PUBLISHED] = "published",
@@ -84,6 +88,14 @@ void line_deactivate(struct line *line)
 	pthread_mutex_unlock(&line->lock);
 }
 
+struct place line_published(struct line *line)
+{
+	pthread_mutex_lock(&line->lock);
+	struct place published = line->published;
+	pthread_mutex_unlock(&line->lock);
+	return published;
+}
+
 bool line_is_active(struct line *line)
 {
 	pthread_mutex_lock(&line->lock);
@@ -130,9 +142,19 @@ static void wait_for_work(struct line *line)
 	uint64_t patience_ms = until_ms > now_ms ? until_ms - now_ms : 0;
 	if (patience_ms > line->settings.heartbeat_ms)
 		patience_ms = line->settings.heartbeat_ms;
+	if (line->has_answers && patience_ms > ANSWERS_TICK_MS)
+		patience_ms = ANSWERS_TICK_MS;
 	zmq_poll(items, 2, (long)patience_ms);
 	if (items[1].revents && read(line->wake_fd, &times, sizeof(times)) < 0 && errno != EAGAIN)
 		log_error("msg=\"line cannot be woken\" error=\"%s\"", strerror(errno));
+}
+
+static void push_repairs(struct line *line, uint64_t now_ms)
+{
+	if (now_ms < line->pushed_ms + PUSH_TICK_MS)
+		return;
+	line->pushed_ms = now_ms;
+	line_push_repairs(line, now_ms);
 }
 
 static void *run(void *data)
@@ -151,19 +173,20 @@ static void *run(void *data)
 		line_send_queue(line);
 		follow_activations(line, is_active, activations);
 		line_receive_all(line);
-		line_send_answers(line);
+		line_take_answers(line);
+		line->has_answers = !line_send_answers(line);
 		line_expire_hubs(line, clock_monotonic_ms());
+		push_repairs(line, clock_monotonic_ms());
 	}
 	line_send_queue(line);
-	line_send_answers(line);
+	(void)line_send_answers(line);
 	return NULL;
 }
 
 static void line_release(struct line *line)
 {
+	line_reader_free(line->reader);
 	line_close_sockets(line);
-	if (line->reader)
-		line->reader->operations->close(line->reader);
 	line_forwards_free(line->forwards);
 	if (line->wake_fd >= 0)
 		close(line->wake_fd);
@@ -191,7 +214,8 @@ struct line *line_new(struct journal *journal, const struct line_settings *setti
 		goto fail;
 	}
 	line->instance |= 1; /* 0 is no instance */
-	if (journal->operations->open_reader(journal, &line->reader, err) || line_open_sockets(line, err))
+	line->reader = line_reader_new(line, journal, err);
+	if (!line->reader || line_open_sockets(line, err))
 		goto fail;
 	int failure = pthread_create(&line->thread, NULL, run, line);
 	if (failure == 0)

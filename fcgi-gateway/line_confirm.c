@@ -37,7 +37,7 @@ static bool is_confirmed(const struct line *line, struct place place, struct lin
 {
 	for (size_t i = 0; i < out->hubs; i++) {
 		const struct hub *hub = hubs_find_name(&line->hubs, bytes_of(out->items[i].name));
-		if (out->items[i].has_confirmed || !hub || place_compare((struct place){ hub->epoch, hub->seq }, place) < 0)
+		if (out->items[i].has_confirmed || !hub || hub->epoch > line->published.epoch || place_compare((struct place){ hub->epoch, hub->seq }, place) < 0)
 			continue;
 		out->items[i].has_confirmed = true;
 		out->confirmed++;

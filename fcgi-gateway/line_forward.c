@@ -16,6 +16,7 @@ enum { QUEUE_MAX = 1024, QUEUE_BYTES = 64 << 20, THREADS_MAX = 64 };
 struct forwarded {
 	struct forwarded *prev, *next;
 	struct routing_id from;
+	uint64_t deadline_ms; /* wall clock */
 	struct buffer packed;
 };
 
@@ -126,16 +127,26 @@ void line_take_forward(struct line *line, const struct routing_id *from, const s
 	refuse_overload(line, from, message->counter);
 }
 
-void line_send_answers(struct line *line)
+/* A front end that is gone has told its 504; one that reads slowly is waited for until it has. */
+bool line_send_answers(struct line *line)
 {
-	pthread_mutex_lock(&line->forwards->lock);
-	struct forwarded *answers = line->forwards->answers, *answer, *next;
-	line->forwards->answers = NULL;
-	pthread_mutex_unlock(&line->forwards->lock);
+	struct line_forwards *forwards = line->forwards;
+	pthread_mutex_lock(&forwards->lock);
+	struct forwarded *answers = forwards->answers, *kept = NULL, *answer, *next;
+	forwards->answers = NULL;
+	pthread_mutex_unlock(&forwards->lock);
 	DL_FOREACH_SAFE(answers, answer, next) {
-		(void)line_send_packed(line, &answer->from, buffer_bytes(&answer->packed)); /* a front end that is gone has told its 504 */
-		forwarded_free(answer);
+		if (line_send_packed(line, &answer->from, buffer_bytes(&answer->packed)) == DELIVERY_FULL && clock_wall_ms() < answer->deadline_ms)
+			DL_APPEND(kept, answer);
+		else
+			forwarded_free(answer);
 	}
+	if (!kept)
+		return true;
+	pthread_mutex_lock(&forwards->lock);
+	DL_CONCAT(forwards->answers, kept);
+	pthread_mutex_unlock(&forwards->lock);
+	return false;
 }
 
 /* --- the threads --- */
@@ -158,6 +169,7 @@ static int serve(struct line *line, struct forwarded *forwarded)
 		log_limited(&limit, "msg=\"a forwarded request came past its deadline\" late_ms=%lld",
 		            (long long)(clock_wall_ms() - message.deadline_ms));
 	} else {
+		forwarded->deadline_ms = message.deadline_ms;
 		forward_read_request(&message, &request);
 		line->forwards->handle(line->forwards->data, &request, &response);
 		result = forward_pack_response(&response, message.counter, &packed, &err);

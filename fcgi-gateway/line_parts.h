@@ -4,7 +4,8 @@
  * line_sockets.c  PUB and ROUTER: opening, sending, receiving
  * line_queue.c    events from other threads to PUB
  * line_talk.c     the hubs' conversation
- * line_repair.c   what hubs missed
+ * line_reader.c   the journal, read on a thread of its own
+ * line_repair.c   hubs are greeted and sent what they missed
  * line_confirm.c  publishers that wait for acknowledgements
  * line_forward.c  front ends' requests */
 #ifndef ROOMCAST_GATEWAY_LINE_PARTS_H
@@ -20,9 +21,10 @@
 
 struct outgoing;
 struct line_forwards;
+struct line_reader;
 
 struct line {
-	struct journal_reader *reader; /* the line thread's */
+	struct line_reader *reader;
 	struct line_settings settings;
 	void *context, *publisher, *router;
 	char endpoint[MESSAGE_NAME_MAX]; /* of publisher, as hubs reach it */
@@ -39,7 +41,7 @@ struct line {
 	bool is_stopping;
 	bool is_active;
 	unsigned activations;   /* how often is_active or the epoch changed */
-	struct hubs hubs;       /* written by the line thread only */
+	struct hubs hubs;       /* written by the line thread only, which reads it without the lock */
 	struct place published; /* on PUB; epoch 0: never active */
 	pthread_cond_t reported; /* somebody's acknowledgement, or its end */
 	size_t confirming;      /* threads that wait for reports */
@@ -48,10 +50,13 @@ struct line {
 
 	/* The line thread's own. */
 	uint64_t heartbeat_at_ms, last_heartbeat_ms;
+	bool has_answers;   /* that could not be sent yet */
+	uint64_t pushed_ms; /* when hubs were last looked at for what they lack */
 	bool is_changed; /* counts, since the last heartbeat */
 	unsigned seen_activations;
 };
 
+struct place line_published(struct line *line);
 void line_count(struct line *line, enum line_counter counter);
 
 /* --- line_sockets.c --- */
@@ -91,11 +96,18 @@ struct line_forwards *line_forwards_new(void);
 void line_forwards_free(struct line_forwards *forwards);
 /* The line thread: what a front end sent. packed is copied when it is kept. */
 void line_take_forward(struct line *line, const struct routing_id *from, const struct message *message, struct bytes packed);
-void line_send_answers(struct line *line);
+/* False: some wait for a front end that does not read. */
+bool line_send_answers(struct line *line);
 
 /* --- line_repair.c --- */
 
-/* Sends the next chunk of what the hub asked for; the one before must have been acknowledged. */
+/* WELCOME and STANDING follow when the journal was read. */
+void line_greet_hub(struct line *line, struct hub *hub, const struct message *hello);
+/* Goes on with what the hub is to be sent, if it is time. */
 void line_repair_hub(struct line *line, struct hub *hub);
+/* Hubs that lack something and do not ask. */
+void line_push_repairs(struct line *line, uint64_t now_ms);
+/* What the reader found. */
+void line_take_answers(struct line *line);
 
 #endif

@@ -43,20 +43,6 @@ void line_send_heartbeat(struct line *line, uint64_t now_ms)
 	line->is_changed = false;
 }
 
-static enum delivery send_welcome(struct line *line, const struct routing_id *to)
-{
-	struct journal_extent extent = { 0 };
-	struct error err = { 0 };
-	if (line->reader->operations->extent(line->reader, &extent, &err))
-		log_warning("msg=\"journal does not tell what it has\" error=\"%s\"", err.text);
-	struct message welcome = {
-		.kind = MESSAGE_WELCOME, .epoch = line->published.epoch, .last_seq = line->published.seq,
-		.first_seq = extent.first.epoch == line->published.epoch ? extent.first.seq : 1,
-		.time_ms = clock_wall_ms(), .instance = line->instance, .endpoint = bytes_of(line->endpoint),
-	};
-	return line_send(line, to, &welcome);
-}
-
 static void refuse(struct line *line, const struct routing_id *to, const char *reason)
 {
 	struct message refusal = { .kind = MESSAGE_REFUSAL, .reason = bytes_of(reason) };
@@ -67,6 +53,13 @@ static void hubs_changed(struct line *line)
 {
 	atomic_store(&line->hub_count, line->hubs.count);
 	line->is_changed = true;
+}
+
+/* Says something to which a hub that is there has nothing to do: that what it has is not needed any more. */
+static bool is_reachable(struct line *line, const struct hub *hub)
+{
+	struct message nothing = { .kind = MESSAGE_GONE, .epoch = hub->epoch, .first_seq = hub->seq };
+	return !hub->epoch || !hub->seq || line_send(line, &hub->routing, &nothing) != DELIVERY_GONE;
 }
 
 static void on_hello(struct line *line, const struct routing_id *from, const struct message *hello, uint64_t now_ms)
@@ -85,7 +78,7 @@ static void on_hello(struct line *line, const struct routing_id *from, const str
 	enum hello_result result = hubs_hello(&line->hubs, hello, from, now_ms, &hub);
 	pthread_mutex_unlock(&line->lock);
 	/* A hub that was killed and started again need not wait until it counts as silent: its old connection is gone. */
-	if (result == HELLO_TAKEN && send_welcome(line, &hub->routing) == DELIVERY_GONE) {
+	if (result == HELLO_TAKEN && !is_reachable(line, hub)) {
 		pthread_mutex_lock(&line->lock);
 		hubs_remove(&line->hubs, hub);
 		result = hubs_hello(&line->hubs, hello, from, now_ms, &hub);
@@ -100,29 +93,28 @@ static void on_hello(struct line *line, const struct routing_id *from, const str
 	}
 	log_info("msg=\"hub is here\" hub=%s epoch=%" PRIu64 " seq=%" PRIu64, hub->name, hub->epoch, hub->seq);
 	hubs_changed(line);
-	(void)send_welcome(line, from);
+	line_greet_hub(line, hub, hello);
 }
 
 static void on_report(struct line *line, struct hub *hub, const struct message *report, uint64_t now_ms)
 {
 	pthread_mutex_lock(&line->lock);
+	struct place before = { hub->epoch, hub->seq }, position = { report->epoch, report->seq };
 	bool is_changed = hub_report(hub, report, now_ms);
+	repair_hear(&hub->repair, before, position, line->published, now_ms);
 	if (line->confirming)
 		pthread_cond_broadcast(&line->reported);
 	pthread_mutex_unlock(&line->lock);
 	if (is_changed)
 		line->is_changed = true;
-	if (hub->epoch == hub->ask_epoch && hub->seq >= hub->chunk_end)
-		line_repair_hub(line, hub);
+	line_repair_hub(line, hub);
 }
 
 static void on_ask(struct line *line, struct hub *hub, const struct message *ask, uint64_t now_ms)
 {
-	(void)now_ms;
-	hub->ask_epoch = ask->epoch;
-	hub->ask_next = ask->seq;
-	hub->ask_last = ask->last_seq;
-	hub->chunk_end = 0;
+	pthread_mutex_lock(&line->lock);
+	repair_ask(&hub->repair, (struct place){ ask->epoch, ask->seq - 1 }, (struct place){ ask->epoch, ask->last_seq }, now_ms);
+	pthread_mutex_unlock(&line->lock);
 	line_repair_hub(line, hub);
 }
 

@@ -20,7 +20,7 @@ enum {
 	HEARTBEAT_MS = 500, SILENCE_MS = 3000,
 	QUEUE_EVENTS = 10000, GROUP_EVENTS = 256, RETRY_MS = 1000, OPEN_MS = 5000,
 	QUEUE_BYTES = 64 << 20, LINE_QUEUE_BYTES = 32 << 20,
-	CHUNK_EVENTS = 256, CHUNK_BYTES = 4 << 20,
+	CHUNK_EVENTS = 256, CHUNK_BYTES = 1 << 20,
 	INBOUND_MORE = 1 << 20, /* of a message on the line, besides a request's body */
 	WEAK_KEY = 16, /* bytes; a shorter key deserves a word */
 };
