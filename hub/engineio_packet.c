@@ -1,7 +1,7 @@
 /* engineio_packet.c - Engine.IO packets, one by one and as polling payloads. */
 #include "engineio_packet.h"
 
-#include "base64.h"
+#include <roomcast/base64.h>
 
 int engineio_packet_parse(struct bytes text, char *room, struct engineio_packet *out, struct error *err)
 {

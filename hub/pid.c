@@ -5,7 +5,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
-#include "base64.h"
+#include <roomcast/base64.h>
 
 enum { VERSION = 1, SID_LEN = CLIENT_SID_SIZE - 1, HEAD_LEN = 1 + 3 * 8 + SID_LEN };
 
@@ -29,17 +29,9 @@ static int make_mac(const unsigned char *key, const unsigned char *data, size_t 
 	return HMAC(EVP_sha256(), key, MAC_KEY_LEN, data, len, mac, NULL) ? 0 : -1;
 }
 
-/* From base64 to base64url, and back. */
-static void exchange(char *text, size_t len, const char *from, const char *to)
-{
-	for (size_t i = 0; i < len; i++)
-		text[i] = text[i] == from[0] ? to[0] : text[i] == from[1] ? to[1] : text[i];
-}
-
 int pid_write(const struct pid *pid, const unsigned char key[static MAC_KEY_LEN], char out[static PID_TEXT_MAX + 1])
 {
 	unsigned char raw[PID_BYTES_MAX], mac[EVP_MAX_MD_SIZE], *next = raw;
-	char text[PID_BYTES_MAX / 3 * 4 + 5];
 	size_t user_len = strlen(pid->user_id);
 	*next++ = VERSION;
 	next = put_number(next, pid->issued_ms);
@@ -51,26 +43,18 @@ int pid_write(const struct pid *pid, const unsigned char key[static MAC_KEY_LEN]
 	if (make_mac(key, raw, (size_t)(next - raw), mac))
 		return -1;
 	memcpy(next, mac, PID_MAC_LEN);
-	size_t len = (size_t)(next - raw) + PID_MAC_LEN, text_len = (len * 4 + 2) / 3;
-	base64_encode((struct bytes){ (const char *)raw, len }, text);
-	exchange(text, text_len, "+/", "-_");
-	memcpy(out, text, text_len);
-	out[text_len] = '\0';
+	size_t len = (size_t)(next - raw) + PID_MAC_LEN;
+	base64url_encode((struct bytes){ (const char *)raw, len }, out);
+	out[base64url_encoded_len(len)] = '\0';
 	return 0;
 }
 
 enum pid_verdict pid_read(struct bytes text, const unsigned char key[static MAC_KEY_LEN], struct pid *out)
 {
-	char standard[PID_TEXT_MAX];
 	unsigned char raw[PID_TEXT_MAX], mac[EVP_MAX_MD_SIZE];
 	if (!text.len || text.len > PID_TEXT_MAX)
 		return PID_MALFORMED;
-	for (size_t i = 0; i < text.len; i++)
-		if (text.data[i] == '+' || text.data[i] == '/' || text.data[i] == '=')
-			return PID_MALFORMED;
-	memcpy(standard, text.data, text.len);
-	exchange(standard, text.len, "-_", "+/");
-	long len = base64_decode((struct bytes){ standard, text.len }, raw);
+	long len = base64url_decode(text, raw);
 	if (len < HEAD_LEN + PID_MAC_LEN || len > PID_BYTES_MAX || raw[0] != VERSION)
 		return PID_MALFORMED;
 	size_t signed_len = (size_t)len - PID_MAC_LEN, user_len = signed_len - HEAD_LEN;

@@ -8,9 +8,9 @@
 
 #include <libwebsockets.h>
 
+#include <roomcast/base64.h>
 #include <roomcast/log.h>
 
-#include "base64.h"
 #include "turn_end.h"
 #include "utf8.h"
 

@@ -1,9 +1,9 @@
 /* websocket_transport.c - the WebSocket transport: a packet is a message. */
 #include <stdlib.h>
 
+#include <roomcast/base64.h>
 #include <roomcast/log.h>
 
-#include "base64.h"
 #include "transport.h"
 
 static bool is_writable(const struct session *session)

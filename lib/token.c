@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <roomcast/base64.h>
 #include <roomcast/json.h>
 
 enum {
@@ -21,52 +22,28 @@ struct parts {
 	struct bytes header, payload; /* base64url */
 };
 
-static int base64url_digit(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '-' ? 62 : c == '_' ? 63 : -1;
-}
-
 static int split(struct bytes token, struct parts *out, struct error *err)
 {
+	unsigned char signature[TOKEN_MAX];
 	if (token.len == 0 || token.len > TOKEN_MAX)
 		return error_set(err, ERROR_INVALID, token.len ? "token of %zu bytes, at most %d are allowed" : "token is empty",
 		                 token.len, TOKEN_MAX);
-	size_t dots[2] = { 0 }, count = 0;
-	for (size_t i = 0; i < token.len; i++) {
-		if (token.data[i] == '.' && count < 2)
-			dots[count++] = i;
-		else if (base64url_digit(token.data[i]) < 0)
-			return error_set(err, ERROR_INVALID, "token is not three parts of base64url");
-	}
-	if (count != 2 || dots[0] == 0 || dots[1] == dots[0] + 1 || dots[1] + 1 == token.len)
+	const char *end = token.data + token.len, *first = memchr(token.data, '.', token.len);
+	const char *second = first ? memchr(first + 1, '.', (size_t)(end - first - 1)) : NULL;
+	if (!second || base64url_decode((struct bytes){ second + 1, (size_t)(end - second - 1) }, signature) <= 0)
 		return error_set(err, ERROR_INVALID, "token is not three parts of base64url");
-	out->header = (struct bytes){ token.data, dots[0] };
-	out->payload = (struct bytes){ token.data + dots[0] + 1, dots[1] - dots[0] - 1 };
+	out->header = (struct bytes){ token.data, (size_t)(first - token.data) };
+	out->payload = (struct bytes){ first + 1, (size_t)(second - first - 1) };
 	return 0;
 }
 
 /* Decodes one part, which must be a JSON object, into out; *json is a view into out. */
 static int decode_part(struct bytes part, const char *what, char out[static TOKEN_MAX], struct bytes *json, struct error *err)
 {
-	unsigned bits = 0, held = 0;
-	size_t len = 0;
-	for (size_t i = 0; i < part.len; i++) {
-		held = held << 6 | (unsigned)base64url_digit(part.data[i]);
-		bits += 6;
-		if (bits >= 8) {
-			bits -= 8;
-			out[len++] = (char)(held >> bits & 0xff);
-		}
-	}
-	if (part.len % 4 == 1)
+	long len = base64url_decode(part, (unsigned char *)out);
+	if (len <= 0)
 		return error_set(err, ERROR_INVALID, "token's %s is not base64url", what);
-	*json = (struct bytes){ out, len };
+	*json = (struct bytes){ out, (size_t)len };
 	if (json_check(*json, TOKEN_DEPTH_MAX, err))
 		return error_context(err, "token's %s", what);
 	if (json_kind(*json) != JSON_OBJECT)

@@ -1,4 +1,4 @@
-/* test_engineio_packet.c - packets and payloads both ways, and base64 beneath them. */
+/* test_engineio_packet.c - packets and payloads both ways. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,7 +6,6 @@
 
 #include <cmocka.h>
 
-#include "base64.h"
 #include "engineio_packet.h"
 
 static int parse(const char *text, struct engineio_packet *out)
@@ -91,21 +90,6 @@ static void test_payload_add(void **state)
 	buffer_deinit(&answer);
 }
 
-static void test_base64_round_trip(void **state)
-{
-	(void)state;
-	unsigned char bytes[256], back[400];
-	char text[400];
-	for (size_t i = 0; i < sizeof(bytes); i++)
-		bytes[i] = (unsigned char)(i * 7);
-	for (size_t len = 0; len <= sizeof(bytes); len++) {
-		size_t text_len = base64_encoded_len(len);
-		base64_encode((struct bytes){ (const char *)bytes, len }, text);
-		assert_int_equal(base64_decode((struct bytes){ text, text_len }, back), (long)len);
-		assert_memory_equal(bytes, back, len);
-	}
-}
-
 static void test_open_packet(void **state)
 {
 	(void)state;
@@ -124,7 +108,6 @@ int main(void)
 		cmocka_unit_test(test_payload_walk),
 		cmocka_unit_test(test_empty_packets_are_malformed),
 		cmocka_unit_test(test_payload_add),
-		cmocka_unit_test(test_base64_round_trip),
 		cmocka_unit_test(test_open_packet),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
