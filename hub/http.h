@@ -110,6 +110,8 @@ void http_await(struct http_exchange *exchange, const struct http_exchange_handl
 void http_answer(struct http_exchange *exchange, const struct http_answer *answer);
 /* {"success":false,"error":message,"code":code} */
 void http_answer_error(struct http_exchange *exchange, unsigned status, const char *code, const char *message);
+/* 405. allow: the methods that are served, as one header line (RFC 9110, 15.5.6): `Allow: GET, HEAD\r\n` */
+void http_answer_not_allowed(struct http_exchange *exchange, const char *allow);
 /* Ends the connection without an answer. */
 void http_cut(struct http_exchange *exchange);
 /* Takes the connection out of the server: later, on_detached gets a socket of its own (-1 when there is none) and

@@ -150,6 +150,11 @@ void http_answer_error(struct http_exchange *exchange, unsigned status, const ch
 	answer_refusal(exchange, &(struct http_refusal){ status, code, message, NULL }, false);
 }
 
+void http_answer_not_allowed(struct http_exchange *exchange, const char *allow)
+{
+	answer_refusal(exchange, &(struct http_refusal){ 405, "method_not_allowed", "this method is not served here", allow }, false);
+}
+
 void http_cut(struct http_exchange *exchange)
 {
 	exchange->is_answered = true;

@@ -36,6 +36,7 @@ void http_head_deinit(struct http_head *head)
 
 void http_head_add_url(struct http_head *head, const char *data, size_t len)
 {
+	head->text.max = HTTP_HEAD_TEXT_MAX;
 	buffer_add(&head->text, data, len);
 	head->url_len = head->text.len;
 }
@@ -60,28 +61,36 @@ static int find_slot(const char *name)
 	return -1;
 }
 
+/* A field comes again: its earlier value goes to the end, where the new one follows it. */
+static void continue_value(struct http_head *head, int slot)
+{
+	const char *separator = known[slot].separator;
+	size_t at = head->values[slot].at, len = head->values[slot].len;
+	if (!separator) {
+		head->is_ambiguous = true;
+		return;
+	}
+	if (at + len < head->text.len) {
+		if (!buffer_reserve(&head->text, len))
+			return;
+		head->values[slot].at = head->text.len;
+		buffer_add(&head->text, head->text.data + at, len);
+	}
+	buffer_add_text(&head->text, separator);
+}
+
 static void start_value(struct http_head *head)
 {
 	head->is_in_value = true;
 	head->slot = find_slot(head->name);
 	if (head->slot < 0)
 		return;
-	size_t at = head->text.len;
 	if (head->values[head->slot].is_set) {
-		const char *separator = known[head->slot].separator;
-		if (!separator) {
-			head->is_ambiguous = true;
-			return;
-		}
-		/* the earlier value moves to the end, the new one follows it */
-		size_t len = head->values[head->slot].len;
-		if (!buffer_reserve(&head->text, len + strlen(separator)))
-			return;
-		buffer_add(&head->text, head->text.data + head->values[head->slot].at, len);
-		buffer_add_text(&head->text, separator);
+		continue_value(head, head->slot);
+		return;
 	}
-	head->values[head->slot].at = at;
-	head->values[head->slot].len = head->text.len - at;
+	head->values[head->slot].at = head->text.len;
+	head->values[head->slot].len = 0;
 	head->values[head->slot].is_set = true;
 }
 

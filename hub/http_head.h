@@ -10,7 +10,11 @@
 
 #include "http.h"
 
-enum { HTTP_HEAD_NAME_MAX = 32, HTTP_HEAD_SLOTS = 12 };
+enum {
+	HTTP_HEAD_NAME_MAX = 32,
+	HTTP_HEAD_SLOTS = 12,
+	HTTP_HEAD_TEXT_MAX = 64 * 1024, /* bytes kept of one request; only fields that come again and again need more than they bring */
+};
 
 /* What the server itself wants to know is behind what its handlers may see. */
 struct http_fields {
@@ -37,8 +41,8 @@ void http_head_deinit(struct http_head *head);
 void http_head_add_url(struct http_head *head, const char *data, size_t len);
 void http_head_add_name(struct http_head *head, const char *data, size_t len);
 void http_head_add_value(struct http_head *head, const char *data, size_t len);
-/* Fills the views of out, which point into *text; it is the caller's to free. -1 on an ambiguous header. Method and
- * lengths are not its business. */
+/* Fills the views of out, which point into *text; it is the caller's to free. -1 on an ambiguous header (ERROR_INVALID) or
+ * one past the bound (ERROR_TOO_LARGE). Method and lengths are not its business. */
 int http_head_finish(struct http_head *head, struct http_fields *out, char **text, struct error *err) MUST_CHECK;
 
 #endif

@@ -59,9 +59,19 @@ static int on_header_field(http_parser *parser, const char *data, size_t len)
 	return 0;
 }
 
+static bool has_control_character(const char *data, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (((unsigned char)data[i] < 0x20 && data[i] != '\t') || data[i] == 0x7f)
+			return true;
+	return false;
+}
+
 static int on_header_value(http_parser *parser, const char *data, size_t len)
 {
 	struct http_parse *parse = parser->data;
+	if (has_control_character(data, len)) /* Debian's parser takes any byte as a value's first */
+		return bad_request(parse, "a control character in a header field's value");
 	if (parse->is_in_head)
 		http_head_add_value(&parse->head, data, len);
 	return 0;
@@ -104,11 +114,13 @@ static int judge(struct http_parse *parse, const struct http_fields *fields)
 	if (parser->http_major != 1)
 		return refuse(parse, 505, "http_version", "HTTP/1.1 is spoken here");
 	if (parser->method == HTTP_CONNECT || parser->method == HTTP_TRACE) {
-		parse->refusal = (struct http_refusal){ 405, "method_not_allowed", "method not allowed", "Allow: GET, HEAD, POST, OPTIONS\r\n" };
+		parse->refusal = (struct http_refusal){ 405, "method_not_allowed", "this method is not served here", "Allow: GET, HEAD, POST, OPTIONS\r\n" };
 		return -1;
 	}
 	if (parser->http_minor >= 1 && request->info.host.len == 0)
 		return bad_request(parse, "no Host header field");
+	if (parser->uses_transfer_encoding && !(parser->flags & F_CHUNKED)) /* the library says so too late */
+		return bad_request(parse, "a Transfer-Encoding other than chunked");
 	if (fields->expect.len && !(fields->expect.len == 12 && has_token(fields->expect, "100-continue")))
 		return refuse(parse, 417, "expectation_failed", "unknown expectation");
 	if (request->is_websocket_upgrade && request->content_length > 0)
@@ -162,7 +174,7 @@ static int on_message_complete(http_parser *parser)
 	enum http_parse_next next = parse->handler->on_complete(parse->data);
 	parse->verb = HTTP_VERB_GET;
 	parse->is_stopped = next == HTTP_PARSE_STOP;
-	if (next == HTTP_PARSE_PAUSE)
+	if (next == HTTP_PARSE_PAUSE && !parse->is_upgraded)
 		http_parser_pause(parser, 1);
 	return parse->is_stopped ? -1 : 0;
 }

@@ -28,7 +28,8 @@ struct http_parse_handler {
 	/* A header is complete and good. The fields are views into text, which is the callee's to free. false stops. */
 	bool (*on_head)(void *data, const struct http_fields *fields, char *text);
 	bool (*on_body)(void *data, struct bytes piece);      /* chunks are taken apart */
-	enum http_parse_next (*on_complete)(void *data);      /* the request's end, also without a body */
+	/* The request's end, also without a body. Behind a request to become a WebSocket there is nothing to pause. */
+	enum http_parse_next (*on_complete)(void *data);
 };
 
 /* Why a request is not served. Texts are static; headers may be NULL. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -80,6 +81,18 @@ static int bind_tcp(const struct addrinfo *info)
 	return -1;
 }
 
+/* getaddrinfo takes 99999 for 34463. */
+static bool is_port(const char *text)
+{
+	unsigned long port = 0;
+	for (const char *c = text; *c; c++) {
+		if (*c < '0' || *c > '9' || port > 65535)
+			return false;
+		port = port * 10 + (unsigned long)(*c - '0');
+	}
+	return port <= 65535;
+}
+
 static int open_tcp(const char *address, struct error *err)
 {
 	char host[256];
@@ -92,6 +105,8 @@ static int open_tcp(const char *address, struct error *err)
 		end--;
 	}
 	snprintf(host, sizeof(host), "%.*s", (int)(end - start), start);
+	if (!is_port(colon + 1))
+		return error_set(err, ERROR_INVALID, "%s: a port is a number up to 65535", address);
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *found;
 	int status = getaddrinfo(host[0] ? host : NULL, colon + 1, &hints, &found);
 	if (status != 0)

@@ -165,6 +165,7 @@ static void on_post_abort(struct http_exchange *exchange, void *data)
 static void refuse_too_large(struct session *session, struct http_exchange *exchange)
 {
 	session->polling->post = NULL;
+	buffer_deinit(&session->polling->body); /* what came of it; the session may live long */
 	session->engine->counters.bad_requests++;
 	http_answer_error(exchange, 413, "payload_too_large", "the body is larger than maxPayload");
 }
@@ -264,7 +265,7 @@ void polling_serve(struct session *session, struct http_exchange *exchange)
 		serve_post(session, exchange);
 	} else {
 		session->engine->counters.bad_requests++;
-		http_answer_error(exchange, 405, "method_not_allowed", "GET and POST only");
+		http_answer_not_allowed(exchange, "Allow: GET, POST, OPTIONS\r\n");
 	}
 }
 

@@ -6,8 +6,6 @@
 
 #include <roomcast/bytes.h>
 
-#include "http_reply.h"
-
 static void answer_buffer(struct http_exchange *exchange, unsigned status, const char *type, struct buffer *body)
 {
 	if (body->has_failed)
@@ -22,12 +20,7 @@ static bool is_read(struct http_exchange *exchange)
 	enum http_verb verb = http_request(exchange)->verb;
 	if (verb == HTTP_VERB_GET || verb == HTTP_VERB_HEAD)
 		return true;
-	struct buffer body = { 0 };
-	http_reply_write_error(&body, "method_not_allowed", "only GET is answered here");
-	http_answer(exchange, &(struct http_answer){
-		.status = 405, .content_type = "application/json", .body = buffer_bytes(&body), .headers = "Allow: GET, HEAD\r\n",
-	});
-	buffer_deinit(&body);
+	http_answer_not_allowed(exchange, "Allow: GET, HEAD\r\n");
 	return false;
 }
 
@@ -133,6 +126,7 @@ VALUE(bytes_in, engine_counters(hub->engine)->bytes_in)
 VALUE(bytes_out, engine_counters(hub->engine)->bytes_out)
 VALUE(websockets_too_big, websockets_counters(hub->websockets)->too_big)
 VALUE(websockets_invalid, websockets_counters(hub->websockets)->invalid_text)
+VALUE(websockets_broken, websockets_counters(hub->websockets)->broken)
 VALUE(connects, hub->counters.connects)
 VALUE(connects_authenticated, hub->counters.connects_authenticated)
 VALUE(bad_tokens, hub->counters.bad_tokens)
@@ -230,6 +224,7 @@ static const struct {
 	{ "sent_bytes_total", "counter", "Bytes of packets to clients.", bytes_out },
 	{ "websocket_too_big_total", "counter", "WebSocket messages past the bound.", websockets_too_big },
 	{ "websocket_invalid_total", "counter", "WebSocket texts that were not UTF-8.", websockets_invalid },
+	{ "websocket_broken_total", "counter", "WebSockets closed for a frame that breaks RFC 6455.", websockets_broken },
 	{ "connects_total", "counter", "Socket.IO CONNECTs accepted.", connects },
 	{ "connects_authenticated_total", "counter", "Those with a good token.", connects_authenticated },
 	{ "bad_tokens_total", "counter", "Those with a token that was refused: anonymous.", bad_tokens },

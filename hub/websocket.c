@@ -235,8 +235,11 @@ static int on_writable(struct websocket *websocket)
 
 static int on_closed(struct websocket *websocket)
 {
+	/* what lws closes for a broken frame it gives a reason; so do we, but have told our owner before */
+	bool is_broken = websocket->state == WEBSOCKET_OPEN && lws_get_close_length(websocket->wsi) > 0;
 	websocket->all->counters.open--;
-	notify_closed(websocket, false);
+	websocket->all->counters.broken += is_broken;
+	notify_closed(websocket, is_broken);
 	websocket->wsi = NULL;
 	set_state(websocket, WEBSOCKET_GONE);
 	free_gone(websocket);

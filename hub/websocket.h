@@ -40,6 +40,7 @@ struct websocket_handler {
 struct websocket_counters {
 	uint64_t open;                  /* now, closing ones included */
 	uint64_t opened, too_big, invalid_text;
+	uint64_t broken;                /* closed for a frame that breaks RFC 6455 */
 };
 
 struct websockets *websockets_new(uv_loop_t *loop, struct error *err);
