@@ -32,22 +32,11 @@ struct loading {
 	uint64_t rate, burst, now_ms;
 };
 
-static struct bytes trim(struct bytes text)
-{
-	while (text.len && (text.data[0] == ' ' || text.data[0] == '\t')) {
-		text.data++;
-		text.len--;
-	}
-	while (text.len && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t'))
-		text.len--;
-	return text;
-}
-
 /* The next of a list of words between commas, which ends with a NULL list. */
 static int next_word(const char **list, struct bytes *word, struct error *err)
 {
 	size_t len = strcspn(*list, ",");
-	*word = trim((struct bytes){ *list, len });
+	*word = bytes_trim((struct bytes){ *list, len });
 	*list = (*list)[len] ? *list + len + 1 : NULL;
 	return word->len ? 0 : error_set(err, ERROR_INVALID, "an empty name in the list");
 }

@@ -6,28 +6,6 @@
 
 #include <roomcast/json.h>
 
-static struct bytes trim(struct bytes text)
-{
-	while (text.len && (text.data[0] == ' ' || text.data[0] == '\t')) {
-		text.data++;
-		text.len--;
-	}
-	while (text.len && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t'))
-		text.len--;
-	return text;
-}
-
-/* Cuts what stands before the next `;` off rest. */
-static struct bytes next_part(struct bytes *rest)
-{
-	const char *mark = rest->len ? memchr(rest->data, ';', rest->len) : NULL;
-	size_t len = mark ? (size_t)(mark - rest->data) : rest->len, skip = mark ? len + 1 : len;
-	struct bytes part = { rest->data, len };
-	rest->data += skip;
-	rest->len -= skip;
-	return trim(part);
-}
-
 static bool equals_word(struct bytes text, const char *word)
 {
 	return text.len == strlen(word) && strncasecmp(text.data, word, text.len) == 0;
@@ -38,10 +16,10 @@ static bool is_json(struct bytes content_type)
 {
 	static const char charset[] = "charset=";
 	struct bytes rest = content_type;
-	if (!equals_word(next_part(&rest), "application/json"))
+	if (!equals_word(bytes_trim(bytes_cut(&rest, ';')), "application/json"))
 		return false;
 	while (rest.len) {
-		struct bytes part = next_part(&rest);
+		struct bytes part = bytes_trim(bytes_cut(&rest, ';'));
 		size_t len = sizeof(charset) - 1;
 		if (part.len < len || strncasecmp(part.data, charset, len) != 0)
 			continue;

@@ -1,22 +1,14 @@
 /* query.c - cuts and decodes a query. */
 #include "query.h"
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	char lower = (char)(c | 0x20);
-	return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 /* Appends what encoded stands for, which is never longer; false when a `%` is not followed by two digits, or stands for a byte 0. */
 static bool decode(struct bytes encoded, struct buffer *out)
 {
 	for (size_t i = 0; i < encoded.len; i++) {
 		char c = encoded.data[i] == '+' ? ' ' : encoded.data[i];
 		if (c == '%') {
-			int high = encoded.len - i > 2 ? hex_digit(encoded.data[i + 1]) : -1;
-			int low = high < 0 ? -1 : hex_digit(encoded.data[i + 2]);
+			int high = encoded.len - i > 2 ? hex_digit_value(encoded.data[i + 1]) : -1;
+			int low = high < 0 ? -1 : hex_digit_value(encoded.data[i + 2]);
 			if (low < 0)
 				return false;
 			c = (char)(high << 4 | low);
@@ -27,16 +19,6 @@ static bool decode(struct bytes encoded, struct buffer *out)
 		buffer_add_char(out, c);
 	}
 	return !out->has_failed;
-}
-
-static struct bytes cut(struct bytes *rest, char mark)
-{
-	const char *at = rest->len ? memchr(rest->data, mark, rest->len) : NULL;
-	size_t len = at ? (size_t)(at - rest->data) : rest->len, skip = at ? len + 1 : len;
-	struct bytes part = { rest->data, len };
-	rest->data += skip;
-	rest->len -= skip;
-	return part;
 }
 
 static struct query_parameter *find(struct query_parameter *parameters, struct bytes name)
@@ -55,7 +37,7 @@ static int refuse(struct response *response, struct bytes name, const char *what
 
 static int read_parameter(struct bytes part, struct query_parameter *parameters, bool ignores_unknown, struct buffer *scratch, struct response *response)
 {
-	struct bytes value = part, name = cut(&value, '=');
+	struct bytes value = part, name = bytes_cut(&value, '=');
 	size_t at = scratch->len;
 	struct query_parameter *parameter = find(parameters, name);
 	if (!parameter)
@@ -80,7 +62,7 @@ int query_read(struct bytes query, struct query_parameter *parameters, bool igno
 		return -1;
 	}
 	while (rest.len) {
-		struct bytes part = cut(&rest, '&');
+		struct bytes part = bytes_cut(&rest, '&');
 		if (part.len && read_parameter(part, parameters, ignores_unknown, scratch, response))
 			return -1;
 	}

@@ -4,17 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* One decoded byte from the front of text, which shrinks. A % without two digits stands for itself. */
 static char decode_next(struct bytes *text)
 {
@@ -22,27 +11,13 @@ static char decode_next(struct bytes *text)
 	size_t used = 1;
 	if (c == '+') {
 		c = ' ';
-	} else if (c == '%' && text->len >= 3 && hex_digit(text->data[1]) >= 0 && hex_digit(text->data[2]) >= 0) {
-		c = (char)(hex_digit(text->data[1]) * 16 + hex_digit(text->data[2]));
+	} else if (c == '%' && text->len >= 3 && hex_digit_value(text->data[1]) >= 0 && hex_digit_value(text->data[2]) >= 0) {
+		c = (char)(hex_digit_value(text->data[1]) * 16 + hex_digit_value(text->data[2]));
 		used = 3;
 	}
 	text->data += used;
 	text->len -= used;
 	return c;
-}
-
-/* Cuts text at the first separator: the part in front is returned, text becomes what stands behind. */
-static struct bytes cut(struct bytes *text, char separator)
-{
-	const char *end = text->len ? memchr(text->data, separator, text->len) : NULL;
-	struct bytes front = *text;
-	if (!end) {
-		*text = (struct bytes){ NULL, 0 };
-		return front;
-	}
-	front.len = (size_t)(end - text->data);
-	*text = (struct bytes){ end + 1, text->len - front.len - 1 };
-	return front;
 }
 
 static bool decodes_to(struct bytes raw, const char *name)
@@ -60,8 +35,8 @@ char *request_query_value(struct bytes query, const char *name, size_t *len)
 	struct bytes found = { NULL, 0 };
 	bool is_found = false;
 	while (query.len) {
-		struct bytes value = cut(&query, '&');
-		struct bytes key = cut(&value, '=');
+		struct bytes value = bytes_cut(&query, '&');
+		struct bytes key = bytes_cut(&value, '=');
 		if (decodes_to(key, name)) {
 			found = value;
 			is_found = true;
@@ -84,25 +59,14 @@ char *request_query_value(struct bytes query, const char *name, size_t *len)
 	return decoded;
 }
 
-static struct bytes trim(struct bytes text)
-{
-	while (text.len && (text.data[0] == ' ' || text.data[0] == '\t')) {
-		text.data++;
-		text.len--;
-	}
-	while (text.len && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t'))
-		text.len--;
-	return text;
-}
-
 struct bytes request_cookie(struct bytes cookie_header, const char *name)
 {
 	while (cookie_header.len) {
-		struct bytes value = cut(&cookie_header, ';');
-		struct bytes key = trim(cut(&value, '='));
+		struct bytes value = bytes_cut(&cookie_header, ';');
+		struct bytes key = bytes_trim(bytes_cut(&value, '='));
 		if (!bytes_equal_text(key, name))
 			continue;
-		value = trim(value);
+		value = bytes_trim(value);
 		if (value.len >= 2 && value.data[0] == '"' && value.data[value.len - 1] == '"')
 			value = (struct bytes){ value.data + 1, value.len - 2 };
 		return value;

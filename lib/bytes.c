@@ -6,6 +6,36 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+struct bytes bytes_trim(struct bytes text)
+{
+	while (text.len && (text.data[0] == ' ' || text.data[0] == '\t')) {
+		text.data++;
+		text.len--;
+	}
+	while (text.len && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t'))
+		text.len--;
+	return text;
+}
+
+struct bytes bytes_cut(struct bytes *rest, char separator)
+{
+	const char *end = rest->len ? memchr(rest->data, separator, rest->len) : NULL;
+	size_t len = end ? (size_t)(end - rest->data) : rest->len, skip = end ? len + 1 : len;
+	struct bytes front = { rest->data, len };
+	if (skip)
+		rest->data += skip;
+	rest->len -= skip;
+	return front;
+}
+
+int hex_digit_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	char lower = (char)(c | 0x20);
+	return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
 char *bytes_dup(struct bytes bytes)
 {
 	char *copy = malloc(bytes.len + 1);

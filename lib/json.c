@@ -48,20 +48,12 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-static int hex_digit(char c)
-{
-	if (is_digit(c))
-		return c - '0';
-	char lower = (char)(c | 0x20);
-	return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 /* The code unit of four hexadecimal digits, -1 when they are not. */
 static long hex_unit(const char *digits)
 {
 	long unit = 0;
 	for (int i = 0; i < 4; i++) {
-		int digit = hex_digit(digits[i]);
+		int digit = hex_digit_value(digits[i]);
 		if (digit < 0)
 			return -1;
 		unit = unit << 4 | digit;

@@ -29,6 +29,12 @@ static inline bool bytes_equal_text(struct bytes a, const char *text)
 	return bytes_equal(a, bytes_of(text));
 }
 
+/* Without the blanks and tabs around it. */
+struct bytes bytes_trim(struct bytes text);
+/* Cuts rest at the first separator: what stands in front is returned, rest becomes what stands behind, empty when there is none. */
+struct bytes bytes_cut(struct bytes *rest, char separator);
+int hex_digit_value(char c); /* -1: it is none */
+
 /* Terminated copy on the heap, NULL when there is no memory. A byte 0 inside ends what C sees of it. */
 char *bytes_dup(struct bytes bytes);
 
