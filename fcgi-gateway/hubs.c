@@ -44,6 +44,29 @@ struct hub *hubs_find_instance(struct hubs *hubs, const char *name, uint64_t ins
 	return hub && hub->instance == instance ? hub : NULL;
 }
 
+static void forget_silent(struct hubs *hubs, size_t i)
+{
+	hubs->silent_count--;
+	memmove(&hubs->silent[i], &hubs->silent[i + 1], (hubs->silent_count - i) * sizeof(hubs->silent[0]));
+}
+
+static void forget_silent_name(struct hubs *hubs, const char *name)
+{
+	for (size_t i = hubs->silent_count; i-- > 0;)
+		if (strcmp(hubs->silent[i].name, name) == 0)
+			forget_silent(hubs, i);
+}
+
+static void remember_silent(struct hubs *hubs, const struct hub *hub)
+{
+	forget_silent_name(hubs, hub->name);
+	if (hubs->silent_count == HUBS_MAX)
+		forget_silent(hubs, 0);
+	struct silent_hub *silent = &hubs->silent[hubs->silent_count++];
+	*silent = (struct silent_hub){ .epoch = hub->epoch, .seq = hub->seq, .heard_ms = hub->heard_ms };
+	memcpy(silent->name, hub->name, sizeof(silent->name));
+}
+
 enum hello_result hubs_hello(struct hubs *hubs, const struct message *hello, const struct routing_id *from, uint64_t now_ms, struct hub **hub)
 {
 	if (!is_name(hello->hub))
@@ -64,6 +87,7 @@ enum hello_result hubs_hello(struct hubs *hubs, const struct message *hello, con
 		*known = (struct hub){ .instance = hello->instance };
 		memcpy(known->name, hello->hub.data, hello->hub.len);
 	}
+	forget_silent_name(hubs, known->name);
 	known->clients = hello->clients;
 	known->rooms = hello->room_count;
 	known->routing = *from;
@@ -107,12 +131,15 @@ void hubs_remove(struct hubs *hubs, struct hub *hub)
 size_t hubs_expire(struct hubs *hubs, uint64_t now_ms, uint64_t silence_ms, void (*gone)(const struct hub *hub))
 {
 	size_t removed = 0;
+	while (hubs->silent_count && now_ms - hubs->silent[0].heard_ms > HUBS_REMEMBER_MS)
+		forget_silent(hubs, 0);
 	for (size_t i = 0; i < hubs->count;) {
 		if (now_ms - hubs->items[i].heard_ms <= silence_ms) {
 			i++;
 			continue;
 		}
 		gone(&hubs->items[i]);
+		remember_silent(hubs, &hubs->items[i]);
 		hubs_remove(hubs, &hubs->items[i]);
 		removed++;
 	}

@@ -11,7 +11,7 @@
 
 #include "repair.h"
 
-enum { HUBS_MAX = 64, ROUTING_ID_MAX = 255 };
+enum { HUBS_MAX = 64, ROUTING_ID_MAX = 255, HUBS_REMEMBER_MS = 10 * 60 * 1000 };
 
 struct routing_id {
 	unsigned char data[ROUTING_ID_MAX];
@@ -30,9 +30,18 @@ struct hub {
 	struct repair repair;
 };
 
+/* One that was there and says nothing any more. */
+struct silent_hub {
+	char name[HUB_NAME_MAX + 1];
+	uint64_t epoch, seq, heard_ms; /* as they were in struct hub */
+};
+
 struct hubs {
 	struct hub items[HUBS_MAX];
 	size_t count;
+	/* Named for HUBS_REMEMBER_MS after their last word, oldest first. */
+	struct silent_hub silent[HUBS_MAX];
+	size_t silent_count;
 };
 
 enum hello_result {
@@ -62,7 +71,7 @@ bool hub_report(struct hub *hub, const struct message *report, uint64_t now_ms);
 bool hub_relays(struct hub *hub, const struct message *relay);
 
 void hubs_remove(struct hubs *hubs, struct hub *hub);
-/* Removes those silent for longer; calls gone for each before. Returns how many. */
+/* Those silent for longer become silent hubs; calls gone for each before. Returns how many. */
 size_t hubs_expire(struct hubs *hubs, uint64_t now_ms, uint64_t silence_ms, void (*gone)(const struct hub *hub));
 
 uint64_t hubs_clients(const struct hubs *hubs);

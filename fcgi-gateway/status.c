@@ -25,6 +25,18 @@ void status_add_hubs(const struct line_figures *figures, struct buffer *out)
 	buffer_add_char(out, ']');
 }
 
+/* Those that were there a while ago. */
+static void add_silent_hubs(const struct line_figures *figures, struct buffer *out)
+{
+	buffer_add_text(out, "\"silentHubs\":[");
+	for (size_t i = 0; i < figures->hubs.silent_count; i++) {
+		const struct silent_hub *hub = &figures->hubs.silent[i];
+		buffer_add_format(out, "%s{\"name\":\"%s\",\"epoch\":%" PRIu64 ",\"seq\":%" PRIu64 ",\"lastReportSeconds\":%.1f}", i ? "," : "", hub->name, hub->epoch,
+		                  hub->seq, (double)(figures->now_ms - hub->heard_ms) / 1000);
+	}
+	buffer_add_text(out, "],");
+}
+
 static void add_totals(const struct line_figures *figures, struct buffer *out)
 {
 	uint64_t rooms = 0, lag = 0;
@@ -90,6 +102,7 @@ void status_handle(struct call *call)
 	buffer_add_text(out, "{\"success\":true,\"hubs\":");
 	status_add_hubs(&figures, out);
 	buffer_add_char(out, ',');
+	add_silent_hubs(&figures, out);
 	add_totals(&figures, out);
 	add_journal(gateway, out);
 	add_requests(gateway, out);

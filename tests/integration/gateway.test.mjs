@@ -1,115 +1,27 @@
 // The gateway behind a real nginx: what is answered, what is published byte for byte, what broken peers can do (nothing).
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { request } from "node:http";
+import { existsSync, statSync } from "node:fs";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
 
-import { freePort, top, until } from "./roomcast.mjs";
+import { build, GatewaySite } from "./gateway.mjs";
+import { until } from "./roomcast.mjs";
 
-const build = process.env.ROOMCAST_BUILD || join(top, "build");
-const key = "integration-key-0123456789";
-const json = { Authorization: `Bearer ${key}`, "Content-Type": "application/json" };
-const dir = mkdtempSync(join(tmpdir(), "roomcast-gateway-"));
-const running = [];
-let port, gateway;
+let site;
+before(async () => (site = await GatewaySite.open()));
+after(() => site?.close());
 
-function start(program, args, env = {}) {
-	const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ["pipe", "pipe", "pipe"] });
-	child.text = "";
-	child.stderr.setEncoding("utf8").on("data", (text) => (child.text += text));
-	child.ended = new Promise((resolve) => child.on("exit", (code, signal) => resolve({ code, signal })));
-	running.push(child);
-	return child;
-}
-
-function startGateway(extra = [], env = {}) {
-	return start(join(build, "fcgi-gateway/roomcast-gateway"), [
-		`--listen=${dir}/gateway.sock`, `--state-dir=${dir}/state`, `--events=ipc://${dir}/events.sock`, `--line=ipc://${dir}/line.sock`, ...extra,
-	], { ROOMCAST_API_KEY: key, ...env });
-}
-
-const started = (child) => until("the gateway is up", () => {
-	if (child.exitCode !== null) throw new Error(child.text);
-	return child.text.includes("msg=started");
-});
-
-function nginxConfig() {
-	return `daemon off; master_process off; pid ${dir}/nginx.pid; error_log ${dir}/nginx.log;
-events { worker_connections 2048; }
-http {
-	access_log off;
-	client_body_temp_path ${dir}/t1; proxy_temp_path ${dir}/t2; fastcgi_temp_path ${dir}/t3; uwsgi_temp_path ${dir}/t4; scgi_temp_path ${dir}/t5;
-	upstream gateway { server unix:${dir}/gateway.sock; keepalive 4; }
-	server {
-		listen 127.0.0.1:${port};
-		client_max_body_size 8m;
-		location /api/broadcast { fastcgi_pass gateway; fastcgi_keep_conn on; include /etc/nginx/fastcgi_params; }
-		location /plain/ { rewrite ^/plain/(.*) /api/broadcast/$1 break; fastcgi_pass unix:${dir}/gateway.sock; include /etc/nginx/fastcgi_params; }
-		location /split/ {
-			fastcgi_pass gateway; include /etc/nginx/fastcgi_params; fastcgi_param REQUEST_URI "";
-			fastcgi_split_path_info ^(/split)(/.*)$; fastcgi_param SCRIPT_NAME $fastcgi_script_name; fastcgi_param PATH_INFO $fastcgi_path_info;
-		}
-	}
-}
-`;
-}
-
-before(async () => {
-	port = await freePort();
-	writeFileSync(join(dir, "nginx.conf"), nginxConfig());
-	gateway = startGateway();
-	await started(gateway);
-	start("nginx", ["-p", dir, "-c", join(dir, "nginx.conf")]);
-	await until("nginx is up", () => call("GET", "/api/broadcast/status", json).then((r) => r.status === 200, () => false));
-});
-
-after(async () => {
-	for (const child of running) if (child.exitCode === null) child.kill("SIGTERM");
-	await Promise.all(running.map((child) => child.ended));
-	rmSync(dir, { recursive: true, force: true });
-});
-
-function call(method, path, headers = {}, body) {
-	return new Promise((resolve, reject) => {
-		const req = request({ port, host: "127.0.0.1", method, path, headers, agent: false }, (res) => {
-			let text = "";
-			res.setEncoding("utf8").on("data", (part) => (text += part)).on("end", () => {
-				let parsed;
-				try { parsed = JSON.parse(text); } catch { /* judged by whoever asks */ }
-				resolve({ status: res.statusCode, headers: res.headers, text, json: parsed });
-			});
-		});
-		req.on("error", reject);
-		req.end(body);
-	});
-}
-
-const post = (path, body, headers = {}) => call("POST", `/api/broadcast${path}`, { ...json, ...headers }, typeof body === "string" || Buffer.isBuffer(body) ? body : JSON.stringify(body));
-const status = async () => (await call("GET", "/api/broadcast/status", json)).json;
-
-/** A listening hub; messages(kind) gives those that came. */
-async function tap(name) {
-	const child = start(join(build, "tests/tools/line_tap"), [name, `ipc://${dir}/line.sock`]);
-	const heard = [];
-	createInterface({ input: child.stdout }).on("line", (line) => heard.push(JSON.parse(line)));
-	const hub = {
-		child, heard,
-		messages: (kind) => heard.filter((message) => message.kind === kind),
-		say: (line) => child.stdin.write(`${line}\n`),
-		stop: async () => { child.stdin.end(); await child.ended; },
-	};
-	await until(`${name} is welcome and hears heartbeats`, () => hub.messages("welcome").length && hub.messages("heartbeat").length);
-	return hub;
-}
+const call = (...args) => site.call(...args);
+const post = (...args) => site.post(...args);
+const status = () => site.status();
+const tap = (name) => site.tap(name);
 
 const change = (data) => `{"entityType":"equipment","action":"UPDATE","data":${data}}`;
 
 test("bad requests are answered as JSON with a stable word", async () => {
+	const { json, key } = site;
 	const text = { ...json, "Content-Type": "text/plain" };
 	const cases = [
 		["POST", "/emit", { "Content-Type": "application/json" }, "{}", 401, "unauthorized"],
@@ -158,7 +70,7 @@ test("bad requests are answered as JSON with a stable word", async () => {
 test("a POST that announces no body at all", async () => {
 	const answer = await new Promise((resolve) => {
 		let text = "";
-		const socket = connect(port, "127.0.0.1", () => socket.write(`POST /api/broadcast/emit HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer ${key}\r\n\r\n`));
+		const socket = connect(site.port, "127.0.0.1", () => socket.write(`POST /api/broadcast/emit HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer ${site.key}\r\n\r\n`));
 		socket.on("data", (part) => (text += part)).on("close", () => resolve(text));
 	});
 	assert.match(answer, /^HTTP\/1.1 411 .*length_required/s);
@@ -207,8 +119,8 @@ test("the publisher's bytes arrive as they were sent", async () => {
 
 test("paths as web servers give them", async () => {
 	for (const path of ["/api/broadcast/status/", "/api/broadcast/status?x=1", "/plain/status", "/split/status"])
-		assert.equal((await call("GET", path, json)).status, 200, path);
-	assert.equal((await call("GET", "/api/broadcasting/status", json)).status, 404);
+		assert.equal((await call("GET", path, site.json)).status, 200, path);
+	assert.equal((await call("GET", "/api/broadcasting/status", site.json)).status, 404);
 });
 
 test("many at once: one order without holes", async () => {
@@ -243,7 +155,7 @@ test("hubs: counts, repairs, relays, names", async () => {
 	await until("the relayed", () => two.messages("volatile").length >= 2);
 	assert.deepEqual(two.messages("volatile").map((message) => [message.hub, message.counter, message.body]), [["hub-a", 1, '"user:activity",1'], ["hub-a", 2, '"user:activity",2']]);
 
-	const rival = start(join(build, "tests/tools/line_tap"), ["hub-a", `ipc://${dir}/line.sock`]);
+	const rival = site.spawn(join(build, "tests/tools/line_tap"), ["hub-a", `ipc://${site.dir}/line.sock`]);
 	const refused = await new Promise((resolve) => createInterface({ input: rival.stdout }).once("line", (line) => resolve(JSON.parse(line))));
 	assert.equal(refused.kind, "refusal");
 	one.child.kill("SIGKILL"); // its connection is gone: the name is free at once
@@ -262,7 +174,7 @@ const begin = record(1, 1, Buffer.from([0, 1, 0, 0, 0, 0, 0, 0]));
 
 function throwAt(bytes) {
 	return new Promise((resolve) => {
-		const socket = connect(join(dir, "gateway.sock"), () => socket.write(bytes));
+		const socket = connect(join(site.dir, "gateway.sock"), () => socket.write(bytes));
 		socket.on("error", () => resolve()).on("close", () => resolve()).resume();
 		setTimeout(() => socket.destroy(), 3000).unref();
 	});
@@ -280,17 +192,17 @@ test("broken FastCGI peers are closed and counted, nothing else", async () => {
 	];
 	for (const bytes of broken) await throwAt(bytes);
 	const queries = Buffer.concat(Array.from({ length: 20 }, () => record(9, 0, Buffer.from("\x0e\0FCGI_MAX_CONNS", "latin1"))));
-	const asking = connect(join(dir, "gateway.sock"), () => asking.write(queries));
+	const asking = connect(join(site.dir, "gateway.sock"), () => asking.write(queries));
 	await new Promise((resolve) => asking.once("data", resolve));
 	asking.destroy();
 	const { fastcgi } = await status();
 	assert.ok(fastcgi.malformed >= counted + broken.length, JSON.stringify(fastcgi));
-	assert.equal(gateway.exitCode, null);
+	assert.equal(site.gateway.exitCode, null);
 });
 
 test("silent peers hold no worker", async () => {
 	const idle = Array.from({ length: 100 }, (_, i) => {
-		const socket = connect(join(dir, "gateway.sock"), () => i % 2 && socket.write(begin.subarray(0, 5 + (i % 10))));
+		const socket = connect(join(site.dir, "gateway.sock"), () => i % 2 && socket.write(begin.subarray(0, 5 + (i % 10))));
 		return socket.on("error", () => {});
 	});
 	await until("they are in", async () => (await status()).fastcgi.connections >= 100);
@@ -303,10 +215,10 @@ test("a body that is longer or shorter than announced", async () => {
 	// nginx would not let it through: straight to the socket.
 	const pair = (name, value) => Buffer.concat([Buffer.from([name.length, value.length]), Buffer.from(name + value)]);
 	const params = (length) => Buffer.concat([pair("REQUEST_METHOD", "POST"), pair("SCRIPT_NAME", "/api/broadcast/emit"), pair("CONTENT_TYPE", "application/json"),
-		pair("HTTP_AUTHORIZATION", `Bearer ${key}`), pair("CONTENT_LENGTH", length)]);
+		pair("HTTP_AUTHORIZATION", `Bearer ${site.key}`), pair("CONTENT_LENGTH", length)]);
 	const ask = (length, body, isEnded = true) => new Promise((resolve) => {
 		let text = "";
-		const socket = connect(join(dir, "gateway.sock"), () => socket.write(Buffer.concat([begin, record(4, 1, params(length)), record(4, 1),
+		const socket = connect(join(site.dir, "gateway.sock"), () => socket.write(Buffer.concat([begin, record(4, 1, params(length)), record(4, 1),
 			record(5, 1, Buffer.from(body)), ...(isEnded ? [record(5, 1)] : [])])));
 		socket.setEncoding("latin1").on("error", () => {}).on("data", (part) => {
 			text += part;
@@ -327,29 +239,27 @@ test("it starts only where it may", async () => {
 		[["--mount=api"], /mount/],
 		[[], /another process listens/],
 		[["--listen="], /no FastCGI socket/],
-		[[`--listen=${dir}/nginx.conf`], /no socket/],
+		[[`--listen=${site.dir}/nginx.conf`], /no socket/],
 	];
 	for (const [extra, expected] of attempts) {
-		const child = startGateway(extra);
+		const child = site.spawnGateway(extra);
 		assert.notEqual((await child.ended).code, 0, String(extra));
 		assert.match(child.text, expected, String(extra));
 	}
-	const keyless = startGateway([], { ROOMCAST_API_KEY: "" });
+	const keyless = site.spawnGateway([], { ROOMCAST_API_KEY: "" });
 	assert.notEqual((await keyless.ended).code, 0);
 	assert.match(keyless.text, /api-key/);
-	assert.ok(existsSync(join(dir, "nginx.conf")));
-	assert.equal((await call("GET", "/api/broadcast/status", json)).status, 200);
+	assert.ok(existsSync(join(site.dir, "nginx.conf")));
+	assert.equal((await call("GET", "/api/broadcast/status", site.json)).status, 200);
 });
 
 test("a kill -9 leaves a stale socket and an older epoch; the next start takes over", async () => {
 	const { epoch } = await status();
-	gateway.kill("SIGKILL");
-	await gateway.ended;
-	assert.ok(existsSync(join(dir, "gateway.sock")));
-	gateway = startGateway();
-	await started(gateway);
-	assert.equal(statSync(join(dir, "gateway.sock")).mode & 0o777, 0o660);
-	assert.equal(statSync(join(dir, "line.sock")).mode & 0o077, 0);
+	await site.killGateway();
+	assert.ok(existsSync(join(site.dir, "gateway.sock")));
+	await site.startGateway();
+	assert.equal(statSync(join(site.dir, "gateway.sock")).mode & 0o777, 0o660);
+	assert.equal(statSync(join(site.dir, "line.sock")).mode & 0o077, 0);
 	assert.ok((await status()).epoch > epoch);
 });
 
@@ -357,11 +267,11 @@ test("SIGTERM: what is under way is answered, exit 0 within two seconds", async 
 	const answers = Array.from({ length: 200 }, (_, i) => post("/data-change", change(String(i))).then((answer) => answer.status, () => 0));
 	await until("some are stored", async () => (await status().catch(() => null))?.lastSeq > 20);
 	const began = Date.now();
-	gateway.kill("SIGTERM");
-	const { code } = await gateway.ended;
-	assert.equal(code, 0, gateway.text.slice(-2000));
+	site.gateway.kill("SIGTERM");
+	const { code } = await site.gateway.ended;
+	assert.equal(code, 0, site.gateway.text.slice(-2000));
 	assert.ok(Date.now() - began < 2000);
 	for (const code of await Promise.all(answers)) assert.ok([202, 502, 504].includes(code), String(code));
-	assert.ok(!existsSync(join(dir, "gateway.sock")));
-	assert.doesNotMatch(gateway.text, /ERROR: |runtime error/);
+	assert.ok(!existsSync(join(site.dir, "gateway.sock")));
+	assert.doesNotMatch(site.gateway.text, /ERROR: |runtime error/);
 });

@@ -22,7 +22,7 @@ struct tap {
 	void *context, *events, *line;
 	const char *name;
 	uint64_t instance, epoch, seq, clients;
-	bool is_welcome;
+	bool is_welcome, is_connected;
 };
 
 static void add_list(struct buffer *out, const char *name, const struct message_list *list)
@@ -53,6 +53,13 @@ static void print_message(const struct message *message, const char *by)
 	add_text(&out, "reason", message->reason);
 	add_text(&out, "excludeUser", message->exclude_user);
 	add_text(&out, "body", message->body);
+	buffer_add_format(&out, ",\"operation\":%" PRIu64 ",\"close\":%" PRIu64 ",\"timeMs\":%" PRIu64 ",\"untilMs\":%" PRIu64 ",\"action\":%" PRIu64,
+	                  message->operation, message->close, message->time_ms, message->until_ms, message->action);
+	add_text(&out, "user", message->user);
+	add_text(&out, "sid", message->sid);
+	add_text(&out, "room", message->room);
+	add_text(&out, "entityType", message->entity_type);
+	add_text(&out, "entityId", message->entity_id);
 	add_list(&out, "rooms", &message->rooms);
 	add_list(&out, "except", &message->except);
 	add_list(&out, "hubs", &message->hubs);
@@ -85,9 +92,9 @@ static void on_welcome(struct tap *tap, const struct message *welcome)
 	char endpoint[MESSAGE_NAME_MAX + 1];
 	memcpy(endpoint, welcome->endpoint.data, welcome->endpoint.len);
 	endpoint[welcome->endpoint.len] = '\0';
-	if (!tap->is_welcome && zmq_connect(tap->events, endpoint))
+	if (!tap->is_connected && zmq_connect(tap->events, endpoint))
 		fprintf(stderr, "line_tap: %s: %s\n", endpoint, zmq_strerror(errno));
-	tap->is_welcome = true;
+	tap->is_connected = tap->is_welcome = true;
 	tap->epoch = welcome->epoch;
 	tap->seq = welcome->last_seq;
 }
@@ -105,6 +112,8 @@ static void hear(struct tap *tap, void *socket, const char *by)
 		}
 		if (message.kind == MESSAGE_WELCOME)
 			on_welcome(tap, &message);
+		else if (message.kind == MESSAGE_REFUSAL) /* a gateway that does not know us: hello again */
+			tap->is_welcome = false;
 		print_message(&message, by);
 		message_deinit(&message);
 	}
@@ -189,9 +198,13 @@ int main(int argc, char **argv)
 	setvbuf(stdin, NULL, _IONBF, 0); /* what is read is seen by poll */
 	zmq_pollitem_t items[] = { { .socket = tap.line, .events = ZMQ_POLLIN }, { .socket = tap.events, .events = ZMQ_POLLIN },
 	                           { .fd = STDIN_FILENO, .events = ZMQ_POLLIN } };
+	uint64_t said_ms = 0;
 	for (bool is_on = true; is_on;) {
-		if (zmq_poll(items, 3, REPORT_MS) == 0)
+		zmq_poll(items, 3, REPORT_MS);
+		if (clock_monotonic_ms() - said_ms >= REPORT_MS) {
+			said_ms = clock_monotonic_ms();
 			say_state(&tap, tap.is_welcome ? MESSAGE_REPORT : MESSAGE_HELLO);
+		}
 		hear(&tap, tap.line, "line");
 		hear(&tap, tap.events, "events");
 		is_on = !items[2].revents || command(&tap);

@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
+
 #include "hubs.h"
 #include "status.h"
 
@@ -59,7 +61,33 @@ static void test_names(void **state)
 	assert_int_equal(hubs_expire(&hubs, 3002, 3000, on_gone), 1);
 	assert_int_equal(gone_count, 1);
 	assert_string_equal(hubs.items[0].name, "hub-3");
+	assert_true(hubs.silent_count == 1 && hubs.silent[0].heard_ms == 1);
+	assert_string_equal(hubs.silent[0].name, "hub-1");
 	assert_int_equal(greet(&hubs, "hub-1", 12, 'e', 3002, &hub), HELLO_WELCOME); /* the silent one is replaced */
+	assert_int_equal(hubs.silent_count, 0);
+}
+
+static void test_silent_hubs_are_remembered_for_a_while(void **state)
+{
+	(void)state;
+	static struct hubs hubs;
+	struct hub *hub;
+	char name[16];
+	uint64_t now_ms = 0;
+	for (unsigned i = 0; i < 2 * HUBS_MAX; i++) { /* no more of them than bounded */
+		snprintf(name, sizeof(name), "hub-%u", i);
+		assert_int_equal(greet(&hubs, name, i + 1, 'a', ++now_ms, &hub), HELLO_WELCOME);
+		assert_int_equal(hubs_expire(&hubs, now_ms + 5, 4, on_gone), 1);
+	}
+	assert_int_equal(hubs.silent_count, HUBS_MAX);
+	assert_string_equal(hubs.silent[0].name, "hub-64");
+	assert_int_equal(greet(&hubs, "hub-100", 1000, 'a', now_ms, &hub), HELLO_WELCOME);
+	assert_int_equal(hubs_expire(&hubs, now_ms + 5, 4, on_gone), 1); /* named once */
+	assert_int_equal(hubs.silent_count, HUBS_MAX);
+	assert_int_equal(hubs_expire(&hubs, 65 + HUBS_REMEMBER_MS + 10, 4, on_gone), 0);
+	assert_string_equal(hubs.silent[0].name, "hub-74");
+	hubs_expire(&hubs, now_ms + HUBS_REMEMBER_MS + 1, 4, on_gone);
+	assert_int_equal(hubs.silent_count, 0);
 }
 
 static void test_many(void **state)
@@ -107,6 +135,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_silent_hubs_are_remembered_for_a_while),
 		cmocka_unit_test(test_reports),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

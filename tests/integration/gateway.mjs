@@ -1,0 +1,151 @@
+// A gateway of a test's own behind a real nginx, and hubs: real ones, and ones that only listen.
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+import { freePort, top, until } from "./roomcast.mjs";
+
+export const build = process.env.ROOMCAST_BUILD || join(top, "build");
+
+export class GatewaySite {
+	key = "integration-key-0123456789";
+	dir = mkdtempSync(join(tmpdir(), "roomcast-gateway-"));
+	running = [];
+
+	get json() {
+		return { Authorization: `Bearer ${this.key}`, "Content-Type": "application/json" };
+	}
+
+	/** Starts gateway and nginx; options: extra (the gateway's arguments), env (its environment). */
+	static async open({ extra = [], env = {} } = {}) {
+		const site = new GatewaySite();
+		site.extra = extra;
+		site.env = env;
+		site.port = await freePort();
+		writeFileSync(join(site.dir, "nginx.conf"), site.nginxConfig());
+		await site.startGateway();
+		site.spawn("nginx", ["-p", site.dir, "-c", join(site.dir, "nginx.conf"), "-e", "stderr"]);
+		await until("nginx is up", () => site.call("GET", "/api/broadcast/status", site.json).then((r) => r.status === 200, () => false));
+		return site;
+	}
+
+	spawn(program, args, env = {}) {
+		const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ["pipe", "pipe", "pipe"] });
+		child.text = "";
+		child.stderr.setEncoding("utf8").on("data", (text) => (child.text += text));
+		child.ended = new Promise((resolve) => child.on("exit", (code, signal) => resolve({ code, signal })));
+		this.running.push(child);
+		return child;
+	}
+
+	/** Not waited for. */
+	spawnGateway(extra = [], env = {}) {
+		return this.spawn(join(build, "fcgi-gateway/roomcast-gateway"), [
+			`--listen=${this.dir}/gateway.sock`, `--state-dir=${this.dir}/state`, `--events=ipc://${this.dir}/events.sock`, `--line=ipc://${this.dir}/line.sock`,
+			...this.extra, ...extra,
+		], { ROOMCAST_API_KEY: this.key, ...this.env, ...env });
+	}
+
+	async startGateway(extra, env) {
+		this.gateway = this.spawnGateway(extra, env);
+		await until("the gateway is up", () => {
+			if (this.gateway.exitCode !== null) throw new Error(this.gateway.text);
+			return this.gateway.text.includes("msg=started");
+		});
+	}
+
+	async killGateway() {
+		this.gateway.kill("SIGKILL");
+		await this.gateway.ended;
+	}
+
+	nginxConfig() {
+		const { dir, port } = this;
+		return `daemon off; master_process off; pid ${dir}/nginx.pid; error_log ${dir}/nginx.log;
+events { worker_connections 2048; }
+http {
+	access_log off;
+	client_body_temp_path ${dir}/t1; proxy_temp_path ${dir}/t2; fastcgi_temp_path ${dir}/t3; uwsgi_temp_path ${dir}/t4; scgi_temp_path ${dir}/t5;
+	upstream gateway { server unix:${dir}/gateway.sock; keepalive 4; }
+	server {
+		listen 127.0.0.1:${port};
+		client_max_body_size 8m;
+		location /api/broadcast { fastcgi_pass gateway; fastcgi_keep_conn on; include /etc/nginx/fastcgi_params; }
+		location /plain/ { rewrite ^/plain/(.*) /api/broadcast/$1 break; fastcgi_pass unix:${dir}/gateway.sock; include /etc/nginx/fastcgi_params; }
+		location /split/ {
+			fastcgi_pass gateway; include /etc/nginx/fastcgi_params; fastcgi_param REQUEST_URI "";
+			fastcgi_split_path_info ^(/split)(/.*)$; fastcgi_param SCRIPT_NAME $fastcgi_script_name; fastcgi_param PATH_INFO $fastcgi_path_info;
+		}
+	}
+}
+`;
+	}
+
+	call(method, path, headers = {}, body) {
+		return new Promise((resolve, reject) => {
+			const req = request({ port: this.port, host: "127.0.0.1", method, path, headers, agent: false }, (res) => {
+				let text = "";
+				res.setEncoding("utf8").on("data", (part) => (text += part)).on("end", () => {
+					let parsed;
+					try { parsed = JSON.parse(text); } catch { /* judged by whoever asks */ }
+					resolve({ status: res.statusCode, headers: res.headers, text, json: parsed });
+				});
+			});
+			req.on("error", reject);
+			req.end(body);
+		});
+	}
+
+	/** path below the mount; a body that is neither text nor bytes becomes JSON. */
+	post(path, body, headers = {}) {
+		const bytes = typeof body === "string" || Buffer.isBuffer(body) ? body : JSON.stringify(body);
+		return this.call("POST", `/api/broadcast${path}`, { ...this.json, ...headers }, bytes);
+	}
+
+	get(path, headers = {}) {
+		return this.call("GET", `/api/broadcast${path}`, { ...this.json, ...headers });
+	}
+
+	async status() {
+		return (await this.get("/status")).json;
+	}
+
+	/** A hub that only listens; messages(kind) gives those that came. It acknowledges nothing, unless told. */
+	async tap(name) {
+		const child = this.spawn(join(build, "tests/tools/line_tap"), [name, `ipc://${this.dir}/line.sock`]);
+		const heard = [];
+		createInterface({ input: child.stdout }).on("line", (line) => heard.push(JSON.parse(line)));
+		const hub = {
+			child, heard,
+			messages: (kind) => heard.filter((message) => message.kind === kind),
+			published: () => heard.filter((message) => message.by === "events" && ["event", "control"].includes(message.kind)),
+			say: (line) => child.stdin.write(`${line}\n`),
+			stop: async () => { child.stdin.end(); await child.ended; },
+		};
+		await until(`${name} is welcome and hears heartbeats`, () => hub.messages("welcome").length && hub.messages("heartbeat").length);
+		return hub;
+	}
+
+	/** A real hub. */
+	async hub(name, extra = []) {
+		const child = this.spawn(join(build, "hub/roomcast-hub"), [`--name=${name}`, `--listen=unix:${this.dir}/${name}.sock`, `--line=ipc://${this.dir}/line.sock`, ...extra],
+			{ JWT_SECRET: "a secret of the test" });
+		await until(`${name} is there`, async () => {
+			if (child.exitCode !== null) throw new Error(child.text);
+			return (await this.status()).hubs.some((hub) => hub.name === name);
+		});
+		return child;
+	}
+
+	/** Ends everything; a sanitizer's complaint is an error. */
+	async close() {
+		for (const child of this.running) if (child.exitCode === null && child.signalCode === null) child.kill("SIGTERM");
+		await Promise.all(this.running.map((child) => child.ended));
+		rmSync(this.dir, { recursive: true, force: true });
+		const complaint = this.running.map((child) => child.text).find((text) => /ERROR: |runtime error/.test(text));
+		if (complaint) throw new Error(complaint.slice(-4000));
+	}
+}
