@@ -3,12 +3,13 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <utlist.h>
 
 #include <roomcast/log.h>
 
-enum { JOB_EVENTS_MAX = 64 };
+enum { JOB_EVENTS_MAX = 64, PREFETCHED_TOGETHER = 16 };
 
 /* One broadcast: events for the same rooms, and how far they were given. */
 struct job {
@@ -260,9 +261,60 @@ static uint32_t job_remaining(const struct job *job)
 	return remaining - (job->room_index < job->room_count ? job->slot : 0);
 }
 
+/* The frames of a broadcast, for members to whom all of its events go. */
+struct batch {
+	bool is_for_all; /* nobody is excluded from any of them, and none may be dropped */
+	size_t counts[FRAMING_COUNT]; /* 0: not yet looked up */
+	struct frame *frames[FRAMING_COUNT][JOB_EVENTS_MAX];
+};
+
+/* The frames themselves are left as they are. */
+static void batch_init(struct batch *batch, const struct job *job)
+{
+	memset(batch->counts, 0, sizeof(batch->counts));
+	batch->is_for_all = true;
+	for (uint32_t i = 0; i < job->event_count; i++) {
+		const struct message *message = &job->events[i]->message;
+		if (message->exclude_user.len || message->exclude_sid.len || message->except.count || event_is_droppable(job->events[i]))
+			batch->is_for_all = false;
+	}
+}
+
+static void look_up_frames(const struct job *job, struct batch *batch, enum event_framing framing)
+{
+	for (uint32_t i = 0; i < job->event_count; i++) {
+		struct frame *frame = event_frame(job->events[i], framing);
+		if (frame)
+			batch->frames[framing][batch->counts[framing]++] = frame;
+	}
+}
+
+/* give() for a whole broadcast; the usual member needs no look at each event. */
+static void give_batch(struct fanout *fanout, struct member *member, const struct job *job, struct batch *batch)
+{
+	if (!batch->is_for_all || member->position >= job->events[0]->position) {
+		give(fanout, member, job->events, job->event_count);
+		return;
+	}
+	if (!batch->counts[member->framing])
+		look_up_frames(job, batch, member->framing);
+	member->position = job->events[job->event_count - 1]->position;
+	fanout->counters.deliveries += batch->counts[member->framing];
+	fanout->settings.send(member, batch->frames[member->framing], batch->counts[member->framing]);
+}
+
+static void prefetch(const struct fanout *fanout, const struct target *target, uint32_t slot)
+{
+	uint32_t left = target->slot_limit - slot;
+	if (fanout->settings.prefetch)
+		fanout->settings.prefetch(target->room->slots + slot, left < PREFETCHED_TOGETHER ? left : PREFETCHED_TOGETHER);
+}
+
 /* Goes on with a broadcast for at most *budget slots. Returns whether it is finished. */
 static bool job_serve(struct fanout *fanout, struct job *job, uint32_t *budget)
 {
+	struct batch batch;
+	batch_init(&batch, job);
 	job->is_started = true;
 	for (; job->room_index < job->room_count; job->room_index++, job->slot = 0) {
 		const struct target *target = &job->targets[job->room_index];
@@ -270,12 +322,14 @@ static bool job_serve(struct fanout *fanout, struct job *job, uint32_t *budget)
 			if (!*budget)
 				return false;
 			--*budget;
+			if (job->slot % PREFETCHED_TOGETHER == 0)
+				prefetch(fanout, target, job->slot);
 			struct member *member = target->room->slots[job->slot++].member;
 			if (!member)
 				continue;
 			if (job != fanout->jobs)
 				catch_up(fanout, member, job);
-			give(fanout, member, job->events, job->event_count);
+			give_batch(fanout, member, job, &batch);
 		}
 	}
 	return true;

@@ -22,6 +22,8 @@ struct fanout_settings {
 	size_t backlog_max;    /* bytes of events waiting, past which fanout_is_full */
 	/* Frames for a member, in order, each still the event's reference. May lead to fanout_forget for any member. */
 	void (*send)(struct member *member, struct frame *const *frames, size_t count);
+	/* Of members that will be sent to next; NULL: there is no need. */
+	void (*prefetch)(const struct room_slot *slots, uint32_t count);
 	bool (*is_writable)(const struct member *member);
 	/* A room of an event's list that is not a room's name may be a client's Socket.IO id. */
 	struct member *(*find_by_sid)(void *data, struct bytes sid);

@@ -105,6 +105,7 @@ static int open_audience(struct hub *hub, struct error *err)
 		.chunk = (uint32_t)config->broadcast_chunk,
 		.backlog_max = (size_t)config->max_backlog,
 		.send = members_send,
+		.prefetch = members_prefetch,
 		.is_writable = members_is_writable,
 		.find_by_sid = members_find_by_sid,
 		.newest = on_newest,

@@ -206,6 +206,19 @@ void members_send(struct member *member, struct frame *const *frames, size_t cou
 	client_send(member->client, frames, count);
 }
 
+/* A step at a time for all of them, so that they wait for memory together. */
+void members_prefetch(const struct room_slot *slots, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		__builtin_prefetch(slots[i].member);
+		__builtin_prefetch((const char *)slots[i].member - sizeof(max_align_t));
+	}
+	for (unsigned step = 0; step < 3; step++)
+		for (uint32_t i = 0; i < count; i++)
+			if (slots[i].member)
+				session_prefetch(client_session(slots[i].member->client), step);
+}
+
 bool members_is_writable(const struct member *member)
 {
 	return session_is_writable(client_session(member->client));

@@ -15,6 +15,8 @@ void members_emit(struct hub *hub, struct member *member, struct bytes arguments
 
 /* What fan-out and walks call. */
 void members_send(struct member *member, struct frame *const *frames, size_t count);
+/* Of members that are about to be given something. */
+void members_prefetch(const struct room_slot *slots, uint32_t count);
 bool members_is_writable(const struct member *member);
 bool members_is_queued(const struct member *member);
 void members_await_drained(struct member *member);

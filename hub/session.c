@@ -238,6 +238,16 @@ void session_send(struct session *session, struct frame *const *frames, size_t c
 	enqueue(session, frames + taken, count - taken);
 }
 
+void session_prefetch(const struct session *session, unsigned step)
+{
+	if (step == 0) {
+		__builtin_prefetch(session);
+		__builtin_prefetch((const char *)&session->queue_len);
+	} else if (session->websocket) {
+		websocket_prefetch(session->websocket, step == 2);
+	}
+}
+
 void session_flush(struct session *session)
 {
 	if (session->queue_len == 0)

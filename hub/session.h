@@ -65,6 +65,9 @@ void session_send(struct session *session, struct frame *const *frames, size_t c
 bool session_is_queued(const struct session *session); /* something waits for the transport */
 void session_await_drained(struct session *session);   /* something does: on_drained tells when it left */
 
+/* Brings into the cache what sending looks at: steps 0, 1 and 2 in turn, each needing what the one before asked for. */
+void session_prefetch(const struct session *session, unsigned step);
+
 /* Whether a frame sent now would leave at once (a held GET, or a WebSocket with nothing unsent): what volatile means. */
 bool session_is_writable(const struct session *session);
 

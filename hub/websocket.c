@@ -2,8 +2,10 @@
 #include "websocket.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <libwebsockets.h>
@@ -19,7 +21,9 @@ enum {
 	RECEIVE_CHUNK = 128,         /* lws keeps such a buffer for every connection */
 	SERVICE_BUFFER = 64 * 1024,  /* one for all */
 	SEND_AT_ONCE_MAX = 1 << 20,  /* lws cuts larger writes */
-	GATHER_MAX = 128 * 1024,     /* frames put together for one write */
+	GATHER_MAX = 128 * 1024,     /* bytes of frames put together for one write */
+	GATHER_FRAMES_MAX = 64,
+	WSI_HINT = 0x2d0,            /* about where lws_partial_buffered looks; only for the prefetch */
 };
 
 enum websocket_state { WEBSOCKET_NEW, WEBSOCKET_STARTING, WEBSOCKET_OPEN, WEBSOCKET_CLOSING, WEBSOCKET_GONE };
@@ -36,6 +40,10 @@ static const struct { const char *name; unsigned next; } websocket_states[] = {
 struct websocket {
 	struct lws *wsi; /* from on_established until on_closed */
 	struct websockets *all;
+	int fd;          /* of wsi */
+	uint8_t state;
+	bool is_doomed;  /* listed in all->doomed */
+	bool has_failed; /* a write did; the owner learns it at the turn's end */
 	const struct websocket_handler *handler;
 	void *data;
 	struct websocket *next_doomed;
@@ -43,9 +51,13 @@ struct websocket {
 	uint32_t received, capacity;
 	uint32_t max_message;
 	uint16_t close_code;
-	uint8_t state;
-	bool is_doomed;  /* listed in all->doomed */
-	bool has_failed; /* a write did; the owner learns it at the turn's end */
+};
+
+/* Frames put together. A broadcast offers the same ones for each of its members. */
+struct gathered {
+	struct frame *frames[GATHER_FRAMES_MAX]; /* a reference each, so that nothing else takes their addresses */
+	size_t count, len;
+	unsigned char bytes[GATHER_MAX];
 };
 
 struct websockets {
@@ -56,7 +68,7 @@ struct websockets {
 	struct turn_end turn_end;
 	struct websocket_counters counters;
 	bool is_stopping;
-	unsigned char gather[GATHER_MAX];
+	struct gathered gathered;
 };
 
 static void set_state(struct websocket *websocket, enum websocket_state state)
@@ -214,6 +226,7 @@ static int on_established(struct websockets *all, struct lws *wsi)
 	if (!websocket || websocket->wsi)
 		return -1;
 	websocket->wsi = wsi;
+	websocket->fd = lws_get_socket_fd(wsi);
 	lws_set_wsi_user(wsi, websocket);
 	all->counters.open++;
 	all->counters.opened++;
@@ -277,6 +290,13 @@ static const struct lws_protocols protocols[] = {
 	{ .name = NULL },
 };
 
+static void forget_gathered(struct gathered *gathered)
+{
+	while (gathered->count)
+		frame_unref(gathered->frames[--gathered->count]);
+	gathered->len = 0;
+}
+
 /* --- all of them --------------------------------------------------------- */
 
 struct websockets *websockets_new(uv_loop_t *loop, struct error *err)
@@ -332,6 +352,7 @@ void websockets_close(struct websockets *websockets)
 void websockets_free(struct websockets *websockets)
 {
 	lws_context_destroy(websockets->context); /* its handles are closed now: the second half */
+	forget_gathered(&websockets->gathered);
 	free(websockets);
 }
 
@@ -409,24 +430,51 @@ bool websocket_is_writable(const struct websocket *websocket)
 	return websocket->state == WEBSOCKET_OPEN && !websocket->has_failed && !lws_partial_buffered(websocket->wsi);
 }
 
-/* One write of the first frames; returns how many they were. */
-static size_t write_some(struct websocket *websocket, struct frame *const *frames, size_t count)
+void websocket_prefetch(const struct websocket *websocket, bool is_deep)
 {
-	unsigned char *start = frames[0]->wire;
-	size_t len = frame_wire_len(frames[0]), taken = 1;
-	if (count > 1 && len + frame_wire_len(frames[1]) <= GATHER_MAX) {
-		start = websocket->all->gather;
-		memcpy(start, frames[0]->wire, len);
-		for (; taken < count && len + frame_wire_len(frames[taken]) <= GATHER_MAX; taken++) {
-			memcpy(start + len, frames[taken]->wire, frame_wire_len(frames[taken]));
-			len += frame_wire_len(frames[taken]);
-		}
+	__builtin_prefetch(is_deep ? (const char *)websocket->wsi + WSI_HINT : (const char *)websocket);
+}
+
+/* Puts the first frames together; returns how many. */
+static size_t gather(struct gathered *gathered, struct frame *const *frames, size_t count)
+{
+	if (gathered->count && count >= gathered->count && memcmp(frames, gathered->frames, gathered->count * sizeof(*frames)) == 0)
+		return gathered->count;
+	forget_gathered(gathered);
+	for (size_t i = 0; i < count && i < GATHER_FRAMES_MAX && gathered->len + frame_wire_len(frames[i]) <= GATHER_MAX; i++) {
+		memcpy(gathered->bytes + gathered->len, frames[i]->wire, frame_wire_len(frames[i]));
+		gathered->len += frame_wire_len(frames[i]);
+		gathered->frames[gathered->count++] = frame_ref(frames[i]);
 	}
-	if (lws_write(websocket->wsi, start, len, LWS_WRITE_RAW) < 0) {
+	return gathered->count;
+}
+
+/* Straight to the socket, which costs half of what lws_write touches. What does not fit becomes lws's to keep, in front of its own frames. */
+static void write_bytes(struct websocket *websocket, unsigned char *bytes, size_t len)
+{
+	ssize_t sent = send(websocket->fd, bytes, len, MSG_NOSIGNAL);
+	if (sent == (ssize_t)len)
+		return;
+	bool has_failed = sent < 0 && errno != EAGAIN && errno != EINTR;
+	if (sent < 0)
+		sent = 0;
+	if (has_failed || lws_write(websocket->wsi, bytes + sent, len - (size_t)sent, LWS_WRITE_RAW) < 0) {
 		websocket->has_failed = true;
 		doom(websocket);
 	}
-	return taken;
+}
+
+/* One write of the first frames; returns how many they were. */
+static size_t write_some(struct websocket *websocket, struct frame *const *frames, size_t count)
+{
+	struct gathered *gathered = &websocket->all->gathered;
+	size_t taken = count > 1 ? gather(gathered, frames, count) : 0;
+	if (taken > 1) {
+		write_bytes(websocket, gathered->bytes, gathered->len);
+		return taken;
+	}
+	write_bytes(websocket, frames[0]->wire, frame_wire_len(frames[0]));
+	return 1;
 }
 
 size_t websocket_write(struct websocket *websocket, struct frame *const *frames, size_t count)

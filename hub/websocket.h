@@ -62,6 +62,8 @@ void websocket_set_handler(struct websocket *websocket, const struct websocket_h
 
 /* Whether a write now would leave at once. */
 bool websocket_is_writable(const struct websocket *websocket);
+/* Brings into the cache what a write looks at; is_deep: what lies behind it, for which the first must have arrived. */
+void websocket_prefetch(const struct websocket *websocket, bool is_deep);
 /* Hands over whole frames from the front, many in one write; returns how many were taken. on_writable follows when that is less
  * than count. References stay the caller's. */
 size_t websocket_write(struct websocket *websocket, struct frame *const *frames, size_t count);

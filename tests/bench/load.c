@@ -258,6 +258,7 @@ static int lead_all(struct load *load)
 		perror("load: fork");
 		return 1;
 	}
+	lead(load, PHASE_GREET);
 	uint64_t cpu = process_cpu_ns(settings->pids, settings->pid_count), elapsed = lead(load, PHASE_CONNECT);
 	if (failure(load))
 		return give_up(load);

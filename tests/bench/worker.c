@@ -4,16 +4,37 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
 #include "measure.h"
+#include "process.h"
 
+enum { GREETING_S = 15 };
+
+/* Nobody connects before the phase in which they should. */
 static int wait_for(struct run *run, enum phase phase, struct error *err)
 {
-	while (atomic_load(&run->board->wanted) < (int)phase)
-		if (run_turn(run, 10, err))
+	while (atomic_load(&run->board->wanted) < (int)phase) {
+		if (phase <= PHASE_CONNECT)
+			usleep(1000);
+		else if (run_turn(run, 10, err))
 			return -1;
+	}
+	return 0;
+}
+
+static int greet(struct run *run, struct error *err)
+{
+	uint64_t deadline = now_ns() + GREETING_S * UINT64_C(1000000000);
+	while (run->source && !source_is_ready(run->source)) {
+		if (source_turn(run->source, err))
+			return -1;
+		if (now_ns() > deadline)
+			return error_set(err, ERROR_UNAVAILABLE, "the server does not take part");
+		usleep(1000);
+	}
 	return 0;
 }
 
@@ -31,6 +52,9 @@ static int connect_all(struct run *run, struct error *err)
 
 static int live(struct run *run, struct error *err)
 {
+	if (wait_for(run, PHASE_GREET, err) || greet(run, err))
+		return -1;
+	atomic_store(&run->board->done, PHASE_GREET);
 	if (wait_for(run, PHASE_CONNECT, err) || connect_all(run, err))
 		return -1;
 	atomic_store(&run->board->done, PHASE_CONNECT);

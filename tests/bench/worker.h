@@ -9,7 +9,7 @@
 #include "crowd.h"
 #include "histogram.h"
 
-enum phase { PHASE_NONE, PHASE_CONNECT, PHASE_MEASURE, PHASE_END };
+enum phase { PHASE_NONE, PHASE_GREET /* the source's server takes part */, PHASE_CONNECT, PHASE_MEASURE, PHASE_END };
 
 enum { SERVERS_MAX = 64, PIDS_MAX = 64 };
 
