@@ -40,6 +40,7 @@ static void usage(void)
 	     "  --seconds=S          (3)        --burst=N        events published together (1)\n"
 	     "  --rate=R             events a second (20)        --bytes=N  of a packet (200)\n"
 	     "  --pids=P[,P...]      the server's processes, whose CPU time is counted\n"
+	     "  --spin               do not sleep while deliveries are awaited: no server pays for waking the generator\n"
 	     "  --steps              wait for a line on standard input after each phase");
 }
 
@@ -108,6 +109,7 @@ static const struct row {
 	{ "bytes", COUNT, offsetof(struct load, settings.packet_len), NULL },
 	{ "seconds", REAL, offsetof(struct load, settings.seconds), NULL },
 	{ "rate", REAL, offsetof(struct load, settings.rate), NULL },
+	{ "spin", FLAG, offsetof(struct load, settings.spins), NULL },
 	{ "steps", FLAG, offsetof(struct load, has_steps), NULL },
 };
 enum { ROWS = sizeof(rows) / sizeof(rows[0]) };

@@ -52,7 +52,7 @@ static int wait_for_all(struct run *run, struct error *err)
 {
 	uint64_t seen = run->crowd->events, stalled_at = now_ns() + STALL_S * second;
 	while (run->crowd->events < run->expected) {
-		if (run_turn(run, 100, err))
+		if (run_turn(run, run->settings->spins ? 0 : 100, err))
 			return -1;
 		if (run->crowd->events != seen) {
 			seen = run->crowd->events;

@@ -20,6 +20,7 @@ struct load_settings {
 	double seconds, rate;  /* how long; events a second */
 	uint32_t burst;        /* events published together */
 	uint32_t packet_len;
+	bool spins;            /* never sleeps, so that no server pays for waking it */
 	uint32_t processes;
 	pid_t pids[PIDS_MAX];  /* the server's processes */
 	size_t pid_count;

@@ -104,7 +104,7 @@ export async function generate(tools, name, args, { env = {}, between = async ()
 
 /** Clients and a measurement, see load --help: gives { ready, measured }. */
 export async function load(tools, options, { steps, env } = {}) {
-	const args = Object.entries(options).map(([name, value]) => `--${name}=${value}`);
+	const args = Object.entries(options).map(([name, value]) => value === true ? `--${name}` : `--${name}=${value}`);
 	if (steps) args.push("--steps");
 	const [ready, measured] = await generate(tools, "load", args, { between: steps, env });
 	if (measured.missing || measured.surplus)
