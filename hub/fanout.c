@@ -9,7 +9,7 @@
 
 #include <roomcast/log.h>
 
-enum { JOB_EVENTS_MAX = 64, PREFETCHED_TOGETHER = 16 };
+enum { JOB_EVENTS_MAX = 64, PREFETCHED_TOGETHER = 16, PATIENCE_PER_MEMBER_NS = 25, PATIENCE_MAX_NS = 100000 };
 
 /* One broadcast: events for the same rooms, and how far they were given. */
 struct job {
@@ -360,6 +360,15 @@ void fanout_run(struct fanout *fanout)
 bool fanout_is_full(const struct fanout *fanout)
 {
 	return fanout->backlog > fanout->settings.backlog_max;
+}
+
+uint64_t fanout_patience_ns(const struct fanout *fanout)
+{
+	const struct job *last = fanout->jobs ? fanout->jobs->prev : NULL;
+	if (!last || last->is_started || last->event_count == JOB_EVENTS_MAX)
+		return 0;
+	uint64_t patience = (uint64_t)job_remaining(last) * PATIENCE_PER_MEMBER_NS;
+	return patience < PATIENCE_MAX_NS ? patience : PATIENCE_MAX_NS;
 }
 
 uint64_t fanout_position(const struct fanout *fanout)

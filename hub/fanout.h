@@ -51,6 +51,9 @@ void fanout_go_live(const struct fanout *fanout, struct member *member);
 
 /* Backpressure: whoever publishes should wait until the loop came round. */
 bool fanout_is_full(const struct fanout *fanout);
+/* How long it pays to wait for another event before fanout_run: about a hundredth of what the newest broadcast will take, since
+ * events given together cost a large room little more than one. */
+uint64_t fanout_patience_ns(const struct fanout *fanout);
 uint64_t fanout_position(const struct fanout *fanout); /* of the newest event */
 const struct fanout_counters *fanout_counters(const struct fanout *fanout);
 

@@ -61,6 +61,12 @@ static bool on_handshake(void *data, const struct request_info *request, unsigne
 	return subscriber_is_ready(hub->subscriber);
 }
 
+static uint64_t on_line_patience(void *data)
+{
+	struct hub *hub = data;
+	return fanout_patience_ns(hub->fanout);
+}
+
 static bool on_line_is_full(void *data)
 {
 	struct hub *hub = data;
@@ -129,6 +135,7 @@ static int open_audience(struct hub *hub, struct error *err)
 		.on_loss = on_line_loss,
 		.on_round = on_line_round,
 		.is_full = on_line_is_full,
+		.patience_ns = on_line_patience,
 		.clients = on_line_clients,
 		.rooms = on_line_rooms,
 		.data = hub,

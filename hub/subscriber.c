@@ -82,6 +82,12 @@ static void on_round(void *data)
 	subscriber->settings.on_round(subscriber->settings.data);
 }
 
+static uint64_t on_patience(void *data)
+{
+	const struct subscriber *subscriber = data;
+	return subscriber->settings.patience_ns(subscriber->settings.data);
+}
+
 static bool on_is_full(void *data)
 {
 	const struct subscriber *subscriber = data;
@@ -153,7 +159,8 @@ static void on_tick_closed(uv_handle_t *handle)
 static int start_watches(struct subscriber *subscriber, uv_loop_t *loop, void *events, void *line, struct error *err)
 {
 	subscriber->events = (struct zmq_watch){
-		.on_message = on_events_message, .on_malformed = on_multipart, .on_round = on_round, .is_full = on_is_full, .data = subscriber,
+		.on_message = on_events_message, .on_malformed = on_multipart, .on_round = on_round, .is_full = on_is_full,
+		.patience_ns = on_patience, .data = subscriber,
 	};
 	subscriber->line = (struct zmq_watch){
 		.on_message = on_line_message, .on_malformed = on_multipart, .on_round = on_round, .is_full = on_is_full, .data = subscriber,

@@ -35,6 +35,7 @@ struct subscriber_settings {
 	void (*on_loss)(void *data);
 	void (*on_round)(void *data);  /* after a number of events */
 	bool (*is_full)(void *data);   /* true: events wait in ZeroMQ, later in the journal */
+	uint64_t (*patience_ns)(void *data); /* how long a round may wait for one more event */
 	uint64_t (*clients)(void *data);
 	uint64_t (*rooms)(void *data);
 	void *data;

@@ -2,6 +2,7 @@
 #include "zmq_watch.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <zmq.h>
 
 enum { ROUND_MAX = 512 }; /* messages */
@@ -28,6 +29,18 @@ static void on_rest(uv_idle_t *rest)
 	zmq_watch_poll(rest->data);
 }
 
+/* Messages of one burst come in pieces: ZeroMQ's thread passes on what it reads 8 kB at a time. Its core may be ours. */
+static bool read_one_patiently(struct zmq_watch *watch)
+{
+	uint64_t patience = watch->patience_ns ? watch->patience_ns(watch->data) : 0, start = patience ? uv_hrtime() : 0;
+	while (patience && uv_hrtime() - start < patience) {
+		sched_yield();
+		if (read_one(watch))
+			return true;
+	}
+	return false;
+}
+
 void zmq_watch_poll(struct zmq_watch *watch)
 {
 	if (watch->is_reading || watch->closing)
@@ -37,7 +50,7 @@ void zmq_watch_poll(struct zmq_watch *watch)
 	bool is_full = false;
 	while (read < ROUND_MAX && !watch->closing) {
 		is_full = watch->is_full && watch->is_full(watch->data);
-		if (is_full || !read_one(watch))
+		if (is_full || (!read_one(watch) && (!read || !read_one_patiently(watch))))
 			break;
 		read++;
 	}

@@ -6,6 +6,7 @@
 #define ROOMCAST_HUB_ZMQ_WATCH_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <uv.h>
 
@@ -22,6 +23,7 @@ struct zmq_watch {
 	void (*on_malformed)(void *data);                     /* several parts: dropped */
 	void (*on_round)(void *data);                         /* after the messages of a round; may be NULL */
 	bool (*is_full)(void *data);                          /* true: read on in a later turn; may be NULL */
+	uint64_t (*patience_ns)(void *data);                  /* how long a round may wait for one more message; may be NULL */
 	void (*on_closed)(void *data);
 	void *data;
 };

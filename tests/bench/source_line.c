@@ -18,7 +18,7 @@ enum { KEPT = 8192 /* events, for repairs */, HEARTBEAT_MS = 250, ROUTING_MAX = 
 struct line {
 	void *context, *publisher, *router;
 	char endpoint[512];
-	uint64_t epoch, seq, instance, heartbeat_at_ms;
+	uint64_t epoch, seq, flushed, instance, heartbeat_at_ms;
 	unsigned char key[MAC_KEY_LEN];
 	uint32_t wanted;
 	struct { uint64_t instance; bool has_reported; } hubs[64];
@@ -74,6 +74,18 @@ static void *open_line(const char *directory, uint32_t servers, struct error *er
 
 /* --- out ------------------------------------------------------------------- */
 
+/* All at once, as the gateway does with what was committed together. */
+static int flush(void *data, struct error *err)
+{
+	struct line *line = data;
+	while (line->flushed < line->seq) {
+		const struct buffer *packed = &line->kept[++line->flushed % KEPT];
+		if (zmq_send(line->publisher, packed->data, packed->len, 0) < 0)
+			return error_set(err, ERROR_SYSTEM, "publish: %s", zmq_strerror(zmq_errno()));
+	}
+	return 0;
+}
+
 static int publish(void *data, uint32_t room, struct bytes object, struct error *err)
 {
 	struct line *line = data;
@@ -92,16 +104,7 @@ static int publish(void *data, uint32_t room, struct bytes object, struct error 
 	if (result)
 		return -1;
 	line->seq++;
-	if (zmq_send(line->publisher, packed->data, packed->len, 0) < 0)
-		return error_set(err, ERROR_SYSTEM, "publish: %s", zmq_strerror(zmq_errno()));
-	return 0;
-}
-
-static int flush(void *data, struct error *err)
-{
-	(void)data;
-	(void)err;
-	return 0; /* ZeroMQ's own thread sends */
+	return line->seq - line->flushed < KEPT ? 0 : flush(line, err);
 }
 
 static int say(struct line *line, struct bytes to, const struct message *message, struct error *err)

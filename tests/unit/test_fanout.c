@@ -18,7 +18,7 @@ static struct test_member {
 	struct member member;
 	char sid[16];
 	int got[GOT_MAX];
-	int got_count, writes;
+	int got_count, writes, prefetched;
 	bool is_busy;
 } people[MEMBERS];
 
@@ -40,6 +40,15 @@ static void on_send(struct member *member, struct frame *const *frames, size_t c
 	if (leaves_when_given) {
 		room_leave_all(&rooms, leaves_when_given);
 		leaves_when_given = NULL;
+	}
+}
+
+static void on_prefetch(const struct room_slot *slots, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct test_member *person = (struct test_member *)slots[i].member;
+		if (person && person->writes == person->prefetched) /* not yet sent to */
+			person->prefetched++;
 	}
 }
 
@@ -76,7 +85,7 @@ static int setup(void **state)
 	if (rooms_init(&rooms, &err))
 		return -1;
 	fanout = fanout_new(&loop, &rooms, &(struct fanout_settings){
-		.chunk = 32, .backlog_max = 100, .send = on_send, .is_writable = on_is_writable, .find_by_sid = on_find_by_sid,
+		.chunk = 32, .backlog_max = 100, .send = on_send, .prefetch = on_prefetch, .is_writable = on_is_writable, .find_by_sid = on_find_by_sid,
 		.newest = on_newest,
 	}, &err);
 	return fanout ? 0 : -1;
@@ -315,6 +324,36 @@ static void test_backpressure(void **state)
 	assert_false(fanout_is_full(fanout));
 }
 
+/* A round may wait for more events in proportion to what it is about to do, and not once it does it. */
+static void test_patience_grows_with_the_room(void **state)
+{
+	(void)state;
+	assert_int_equal(fanout_patience_ns(fanout), 0);
+	for (int i = 0; i < MEMBERS; i++)
+		join(i, i ? "large" : "small");
+	publish("small", 1);
+	uint64_t of_one = fanout_patience_ns(fanout);
+	publish("large", 2);
+	assert_true(of_one > 0 && fanout_patience_ns(fanout) == of_one * (MEMBERS - 1));
+	fanout_run(fanout); /* a chunk of it */
+	assert_int_equal(fanout_patience_ns(fanout), 0);
+	finish();
+}
+
+/* Members come to the prefetch before they are sent to, each once; those who left come as gaps. */
+static void test_prefetch_comes_first(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 50; i++)
+		join(i, "a");
+	publish("a", 1);
+	fanout_run(fanout);
+	room_leave(&rooms, &people[40].member, bytes_of("a"));
+	finish();
+	for (int i = 0; i < 50; i++)
+		assert_int_equal(people[i].prefetched, i != 40);
+}
+
 /* Whatever the chunks, rooms, joins and leaves: what each member gets is in order, once, and nothing misses that was published
  * while it was in the room and stayed. */
 static void test_random_order_holds(void **state)
@@ -379,6 +418,8 @@ int main(void)
 		TEST(test_who_leaves_gets_nothing_more),
 		TEST(test_leaving_while_it_is_given),
 		TEST(test_backpressure),
+		TEST(test_patience_grows_with_the_room),
+		TEST(test_prefetch_comes_first),
 		TEST(test_random_order_holds),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
