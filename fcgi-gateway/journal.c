@@ -1,6 +1,7 @@
 /* journal.c - journals by name, and what they share. */
 #include "journal.h"
 
+#include "journal_postgres.h"
 #include "journal_sqlite.h"
 
 static const struct {
@@ -8,6 +9,7 @@ static const struct {
 	struct journal *(*make)(const struct journal_settings *settings, struct error *err);
 } kinds[] = {
 	{ "sqlite", journal_sqlite_new },
+	{ "postgres", journal_postgres_new },
 	{ "off", journal_memory_new },
 };
 

@@ -110,10 +110,15 @@ void journal_record_release(struct journal_record *record)
 	release_list(&record->message.except);
 }
 
-void journal_columns_add_names(struct buffer *out)
+void journal_columns_expand(const char *sql, struct buffer *out)
 {
-	for (size_t i = 0; i < JOURNAL_COLUMN_COUNT; i++)
+	static const char mark[] = "#columns";
+	const char *at = strstr(sql, mark);
+	buffer_add(out, sql, at ? (size_t)(at - sql) : strlen(sql));
+	for (size_t i = 0; at && i < JOURNAL_COLUMN_COUNT; i++)
 		buffer_add_format(out, "%s%s", i ? ", " : "", journal_columns[i].name);
+	if (at)
+		buffer_add_text(out, at + sizeof(mark) - 1);
 }
 
 void journal_columns_add_definitions(const char *const types[], struct buffer *out)

@@ -39,8 +39,8 @@ void journal_column_get(const struct journal_column *column, const struct journa
 int journal_column_set(const struct journal_column *column, const struct journal_value *value, struct journal_record *record, struct error *err) MUST_CHECK;
 void journal_record_release(struct journal_record *record);
 
-/* Appends "name, name, ...". */
-void journal_columns_add_names(struct buffer *out);
+/* Appends sql with the columns' names, "name, name, ...", in place of #columns. */
+void journal_columns_expand(const char *sql, struct buffer *out);
 /* Appends "name type, ...", types by enum column_type. */
 void journal_columns_add_definitions(const char *const types[], struct buffer *out);
 

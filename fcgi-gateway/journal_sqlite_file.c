@@ -27,8 +27,8 @@ static const char schema[] =
 	"CREATE TABLE idempotency (api_key TEXT NOT NULL, key BLOB NOT NULL, body_hash BLOB NOT NULL, time_ms INTEGER NOT NULL,"
 	" answer BLOB NOT NULL, UNIQUE (api_key, key));"
 	"CREATE INDEX idempotency_by_time ON idempotency (time_ms);"
-	"CREATE TABLE grants (user TEXT NOT NULL, room TEXT NOT NULL, PRIMARY KEY (user, room)) WITHOUT ROWID;"
-	"CREATE TABLE blocks (user TEXT PRIMARY KEY, until_ms INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE grants (user_id TEXT NOT NULL, room TEXT NOT NULL, PRIMARY KEY (user_id, room)) WITHOUT ROWID;"
+	"CREATE TABLE blocks (user_id TEXT PRIMARY KEY, until_ms INTEGER NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;";
 
 bool sqlite_code_is_lost(int code)
@@ -200,19 +200,13 @@ int sqlite_file_open(struct sqlite_file *file, const char *path, bool is_writer,
 
 int sqlite_file_prepare(struct sqlite_file *file, const char *const texts[], size_t count, struct error *err)
 {
-	static const char mark[] = "#columns";
 	file->statements = calloc(count, sizeof(*file->statements));
 	if (!file->statements)
 		return error_set(err, ERROR_UNAVAILABLE, "no memory");
 	file->statement_count = count;
 	for (size_t i = 0; i < count; i++) {
 		struct buffer sql = { 0 };
-		const char *at = strstr(texts[i], mark);
-		buffer_add(&sql, texts[i], at ? (size_t)(at - texts[i]) : strlen(texts[i]));
-		if (at) {
-			journal_columns_add_names(&sql);
-			buffer_add_text(&sql, at + sizeof(mark) - 1);
-		}
+		journal_columns_expand(texts[i], &sql);
 		bool is_ready = !sql.has_failed && sqlite3_prepare_v3(file->db, sql.data, -1, SQLITE_PREPARE_PERSISTENT, &file->statements[i], NULL) == SQLITE_OK;
 		buffer_deinit(&sql);
 		if (!is_ready)

@@ -36,7 +36,7 @@ const char *const sqlite_trim_statements[] = {
 		" AND e.time_ms >= ?2 AND newest.total - e.total + e.size <= ?3 AND newest.id - e.id < ?4 ORDER BY e.id LIMIT 1),"
 		" (SELECT id FROM step))",
 	[TRIM_KEYS] = "DELETE FROM idempotency WHERE rowid IN (SELECT rowid FROM idempotency WHERE time_ms < ?2 ORDER BY time_ms LIMIT ?1)",
-	[TRIM_BLOCKS] = "DELETE FROM blocks WHERE user IN (SELECT user FROM blocks WHERE until_ms <= ?2 LIMIT ?1)",
+	[TRIM_BLOCKS] = "DELETE FROM blocks WHERE user_id IN (SELECT user_id FROM blocks WHERE until_ms <= ?2 LIMIT ?1)",
 	[TRIM_EPOCHS] = "DELETE FROM epochs WHERE epoch IN (SELECT epoch FROM epochs WHERE epoch < (SELECT epoch FROM events ORDER BY id LIMIT 1)"
 	                " AND epoch < (SELECT epoch FROM epochs ORDER BY epoch DESC LIMIT 1 OFFSET ?2) LIMIT ?1)",
 };

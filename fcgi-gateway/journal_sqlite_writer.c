@@ -22,10 +22,10 @@ const char *const sqlite_writer_statements[] = {
 	                " ON CONFLICT (type, id) DO UPDATE SET version = excluded.version, data = excluded.data",
 	[APPEND] = "INSERT INTO events (id, total, size, #columns) VALUES (?, ?, ?"
 	           ", ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-	[GRANT] = "INSERT OR IGNORE INTO grants (user, room) VALUES (?1, ?2)",
-	[UNGRANT] = "DELETE FROM grants WHERE user = ?1 AND room = ?2",
-	[BLOCK] = "INSERT OR REPLACE INTO blocks (user, until_ms) VALUES (?1, ?2)",
-	[UNBLOCK] = "DELETE FROM blocks WHERE user = ?1",
+	[GRANT] = "INSERT OR IGNORE INTO grants (user_id, room) VALUES (?1, ?2)",
+	[UNGRANT] = "DELETE FROM grants WHERE user_id = ?1 AND room = ?2",
+	[BLOCK] = "INSERT OR REPLACE INTO blocks (user_id, until_ms) VALUES (?1, ?2)",
+	[UNBLOCK] = "DELETE FROM blocks WHERE user_id = ?1",
 };
 const size_t sqlite_writer_statement_count = sizeof(sqlite_writer_statements) / sizeof(sqlite_writer_statements[0]);
 

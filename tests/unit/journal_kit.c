@@ -2,15 +2,54 @@
 #include "journal_kit.h"
 
 #include <ftw.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int remove_one(const char *path, const struct stat *stats, int type, struct FTW *walk)
 {
 	(void)stats, (void)type, (void)walk;
 	return remove(path);
+}
+
+static char postgres_dir[] = "/tmp/roomcast-pg-XXXXXX";
+static char postgres_connection[200];
+
+int kit_postgres(const char *action, const char *mode)
+{
+	char program[] = POSTGRES_SH, first[16], second[16];
+	char *arguments[] = { program, first, postgres_dir, second, NULL };
+	snprintf(first, sizeof(first), "%s", action);
+	snprintf(second, sizeof(second), "%s", mode);
+	pid_t child;
+	int status = 0;
+	posix_spawn_file_actions_t actions;
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, 2, 1); /* TAP is on our standard output */
+	int failure = posix_spawn(&child, program, &actions, NULL, arguments, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	if (failure || waitpid(child, &status, 0) != child)
+		return -1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+bool kit_start_postgres(void)
+{
+	char owner[16];
+	snprintf(owner, sizeof(owner), "%d", (int)getpid());
+	setenv("POSTGRES_OWNER", owner, 1);
+	if (!mkdtemp(postgres_dir) || kit_postgres("start", "fast"))
+		return false;
+	snprintf(postgres_connection, sizeof(postgres_connection), "host=%s user=postgres dbname=postgres", postgres_dir);
+	return true;
+}
+
+void kit_stop_postgres(void)
+{
+	kit_postgres("remove", "");
 }
 
 void kit_start(struct kit *kit, const char *kind)
@@ -22,7 +61,7 @@ void kit_start(struct kit *kit, const char *kind)
 	kit->kind = kind;
 	kit->settings.state_dir = kit->dir;
 	kit->settings.schema = kit->schema;
-	kit->settings.connection = getenv("JOURNAL_TEST_CONNECTION");
+	kit->settings.connection = postgres_connection;
 	kit->journal = journal_new(kind, &kit->settings, NULL);
 	assert_non_null(kit->journal);
 }

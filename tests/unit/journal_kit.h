@@ -24,6 +24,11 @@ struct kit {
 	struct journal_reader *reader;
 };
 
+/* A private PostgreSQL for all tests of this program; false where there is none. kit_postgres is what tests/tools/postgres.sh can do. */
+bool kit_start_postgres(void);
+void kit_stop_postgres(void);
+int kit_postgres(const char *action, const char *mode);
+
 /* A journal without writer and reader; settings may be changed before. */
 void kit_start(struct kit *kit, const char *kind);
 void kit_end(struct kit *kit);  /* closes and removes everything */

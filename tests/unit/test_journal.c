@@ -5,16 +5,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <roomcast/log.h>
+
 #include "journal_pending.h"
 
 static const struct journal_bound wide = { 100000, 100 << 20 };
 static const struct place end_of_time = { UINT64_MAX, UINT64_MAX };
 
 static struct kit kit;
+static bool has_postgres;
 
 static int set_up(void **state)
 {
 	kit = (struct kit){ 0 };
+	if (strcmp(*state, "postgres") == 0 && !has_postgres)
+		skip();
 	kit_start(&kit, *state);
 	return 0;
 }
@@ -780,7 +785,7 @@ static const struct contract {
 };
 enum { CONTRACT_COUNT = sizeof(contract) / sizeof(contract[0]) };
 
-static char kinds[][16] = { "off", "sqlite" };
+static char kinds[][16] = { "off", "sqlite", "postgres" };
 enum { KIND_COUNT = sizeof(kinds) / sizeof(kinds[0]) };
 
 int main(void)
@@ -793,5 +798,9 @@ int main(void)
 			tests[kind * CONTRACT_COUNT + i] = (struct CMUnitTest){ names[kind][i], contract[i].test, set_up, tear_down, kinds[kind] };
 		}
 	}
-	return _cmocka_run_group_tests("journal", tests, sizeof(tests) / sizeof(tests[0]), NULL, NULL);
+	log_open("test_journal", LOG_LEVEL_WARNING);
+	has_postgres = kit_start_postgres();
+	int result = _cmocka_run_group_tests("journal", tests, sizeof(tests) / sizeof(tests[0]), NULL, NULL);
+	kit_stop_postgres();
+	return result;
 }

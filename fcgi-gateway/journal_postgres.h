@@ -1,0 +1,13 @@
+/* journal_postgres.h - the journal in a schema of a PostgreSQL database (14 or newer, UTF-8).
+ *
+ * The writer is whoever holds a session's advisory lock; the lock is on the connection that inserts, so that whoever lost it cannot write
+ * either. The schema and its tables are made by the first writer. A group is one round trip, and one more when it looks something up.
+ * What was answered is flushed to the server's disk; with DURABILITY_FULL its synchronous standbys have it too. */
+#ifndef ROOMCAST_GATEWAY_JOURNAL_POSTGRES_H
+#define ROOMCAST_GATEWAY_JOURNAL_POSTGRES_H
+
+#include "journal.h"
+
+struct journal *journal_postgres_new(const struct journal_settings *settings, struct error *err);
+
+#endif
