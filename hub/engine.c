@@ -195,7 +195,8 @@ static bool is_good_upgrade(struct engine *engine, struct http_exchange *exchang
 	const struct http_request *request = http_request(exchange);
 	if (!bytes_equal_text(request->websocket_version, "13")) {
 		engine->counters.bad_requests++;
-		refuse_upgrade(exchange, 426, "Upgrade Required", "Sec-WebSocket-Version: 13\r\n");
+		refuse_upgrade(exchange, 426, "Upgrade Required",
+		               "Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
 		return false;
 	}
 	if (!websocket_key_is_valid(request->websocket_key) || !http_can_detach(exchange)) {

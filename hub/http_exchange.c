@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <roomcast/clock.h>
+
 #include "http_reply.h"
 
 /* --- life ------------------------------------------------------------------ */
@@ -108,6 +110,7 @@ static void set_answer(struct http_exchange *exchange, const struct http_answer 
 		.request = &exchange->fields.request,
 		.cors = exchange->route ? exchange->route->cors : NULL,
 		.is_last = exchange->is_last,
+		.now_s = clock_wall_ms() / 1000,
 	};
 	http_reply_write(&exchange->answer, &context, answer);
 	exchange->is_answered = true;

@@ -3,6 +3,7 @@
 #define ROOMCAST_HUB_HTTP_REPLY_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <roomcast/bytes.h>
 
@@ -12,6 +13,7 @@ struct http_reply_context {
 	const struct http_request *request;
 	const struct cors *cors; /* may be NULL */
 	bool is_last;            /* Connection: close */
+	uint64_t now_s;          /* unix seconds, for Date */
 };
 
 void http_reply_write(struct buffer *out, const struct http_reply_context *context, const struct http_answer *answer);

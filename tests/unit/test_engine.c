@@ -65,7 +65,9 @@ static void test_refused_upgrades(void **state)
 		struct answer answer = fixture_ask(*state, rows[i].request);
 		if (answer.status != rows[i].status)
 			fail_msg("%u instead of %u for %s", answer.status, rows[i].status, rows[i].request);
-		assert_string_equal(answer_field(&answer, "Connection"), "close");
+		assert_non_null(strstr(answer.head, "\r\nConnection: close\r\n"));
+		assert_string_equal(answer_field(&answer, "Connection"), rows[i].status == 426 ? "Upgrade" : "close");
+		assert_string_equal(answer_field(&answer, "Upgrade"), rows[i].status == 426 ? "websocket" : ""); /* RFC 9110, 15.5.22 */
 		assert_string_equal(answer_field(&answer, "Content-Type"), "text/plain");
 		assert_string_equal(answer_field(&answer, "Sec-WebSocket-Version"), rows[i].status == 426 ? "13" : "");
 	}

@@ -20,7 +20,7 @@ static int teardown(void **state)
 static void write_reply(struct http_request request, const struct cors *cors, bool is_last, struct http_answer answer)
 {
 	buffer_clear(&out);
-	http_reply_write(&out, &(struct http_reply_context){ .request = &request, .cors = cors, .is_last = is_last }, &answer);
+	http_reply_write(&out, &(struct http_reply_context){ .request = &request, .cors = cors, .is_last = is_last, .now_s = 784111777 }, &answer);
 	assert_false(out.has_failed);
 }
 
@@ -29,12 +29,12 @@ static void test_plain(void **state)
 	(void)state;
 	write_reply((struct http_request){ .verb = HTTP_VERB_GET }, NULL, false,
 	            (struct http_answer){ .status = 200, .content_type = "text/html", .body = bytes_of("ok") });
-	assert_string_equal(out.data, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\nCache-Control: no-store\r\n"
+	assert_string_equal(out.data, "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: text/html\r\nContent-Length: 2\r\nCache-Control: no-store\r\n"
 	                              "Connection: keep-alive\r\n\r\nok");
 	write_reply((struct http_request){ .verb = HTTP_VERB_GET }, NULL, true,
 	            (struct http_answer){ .status = 503, .headers = "Retry-After: 1\r\n" });
-	assert_string_equal(out.data, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nCache-Control: no-store\r\nRetry-After: 1\r\n"
-	                              "Connection: close\r\n\r\n");
+	assert_string_equal(out.data, "HTTP/1.1 503 Service Unavailable\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 0\r\nCache-Control: no-store\r\n"
+	                              "Retry-After: 1\r\nConnection: close\r\n\r\n");
 }
 
 static void test_head_has_the_length_only(void **state)
@@ -69,6 +69,21 @@ static void test_cors(void **state)
 	cors_free(cors);
 }
 
+static void test_dates(void **state)
+{
+	(void)state;
+	static const struct { uint64_t now_s; const char *line; } rows[] = {
+		{ 0, "\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n" }, { 1709164800, "\r\nDate: Thu, 29 Feb 2024 00:00:00 GMT\r\n" },
+		{ 1709164800, "\r\nDate: Thu, 29 Feb 2024 00:00:00 GMT\r\n" }, { 4102444799, "\r\nDate: Thu, 31 Dec 2099 23:59:59 GMT\r\n" },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		buffer_clear(&out);
+		http_reply_write(&out, &(struct http_reply_context){ .request = &(struct http_request){ 0 }, .now_s = rows[i].now_s },
+		                 &(struct http_answer){ .status = 200 });
+		assert_non_null(strstr(out.data, rows[i].line));
+	}
+}
+
 /* Every status that this program answers has a reason. */
 static void test_reasons(void **state)
 {
@@ -92,7 +107,7 @@ int main(void)
 {
 #define TEST(function) cmocka_unit_test_teardown(function, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_plain), TEST(test_head_has_the_length_only), TEST(test_bodies_are_bytes), TEST(test_cors), TEST(test_reasons),
+		TEST(test_plain), TEST(test_head_has_the_length_only), TEST(test_bodies_are_bytes), TEST(test_cors), TEST(test_reasons), TEST(test_dates),
 		TEST(test_error_body),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
