@@ -18,7 +18,7 @@ static void *open_socket(void *context, int type, int messages_max, struct error
 	int64_t size_max = MESSAGE_BODY_MAX + (1 << 20);
 	if (!socket || set_number(socket, ZMQ_LINGER, 0) || set_number(socket, ZMQ_IMMEDIATE, 1) ||
 	    set_number(socket, ZMQ_RCVHWM, messages_max) || set_number(socket, ZMQ_SNDHWM, messages_max) ||
-	    set_number(socket, ZMQ_RECONNECT_IVL, 50) || set_number(socket, ZMQ_RECONNECT_IVL_MAX, 1000) ||
+	    set_number(socket, ZMQ_RECONNECT_IVL, 50) || set_number(socket, ZMQ_RECONNECT_IVL_MAX, 250) ||
 	    set_number(socket, ZMQ_HEARTBEAT_IVL, 1000) || set_number(socket, ZMQ_HEARTBEAT_TIMEOUT, 5000) ||
 	    zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &size_max, sizeof(size_max)) ||
 	    (type == ZMQ_SUB && zmq_setsockopt(socket, ZMQ_SUBSCRIBE, "", 0))) {
