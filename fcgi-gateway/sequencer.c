@@ -90,7 +90,7 @@ static struct ticket *take_group(struct sequencer *sequencer)
 		events += ticket->submission.count;
 		DL_APPEND(group, ticket);
 	}
-	sequencer->busy_since_ms = group ? clock_monotonic_ms() : 0;
+	sequencer->busy_since_ms = clock_monotonic_ms();
 	return group;
 }
 
@@ -316,6 +316,35 @@ static void serve_group(struct sequencer *sequencer, struct ticket *group)
 		lose_writer(sequencer, &err);
 }
 
+/* A writer that nobody uses: its lock may be somebody else's by now. */
+static void check_writer(struct sequencer *sequencer)
+{
+	struct journal_writer *writer = sequencer->writer;
+	struct error err = { 0 };
+	sequencer->busy_since_ms = clock_monotonic_ms();
+	pthread_mutex_unlock(&sequencer->lock);
+	bool is_good = writer->operations->begin(writer, &err) == 0;
+	if (is_good)
+		writer->operations->rollback(writer);
+	bool is_lost = !is_good && writer->operations->is_lost(writer);
+	pthread_mutex_lock(&sequencer->lock);
+	sequencer->busy_since_ms = 0;
+	set_reason(sequencer, err.text);
+	if (is_lost)
+		lose_writer(sequencer, &err);
+}
+
+/* Until something waits, it is time to look at the writer, or all ends. */
+static void wait_for_work(struct sequencer *sequencer)
+{
+	struct timespec deadline = deadline_after(sequencer->settings.check_ms);
+	int waited = 0;
+	while (!sequencer->waiting && !sequencer->is_stopping && waited != ETIMEDOUT)
+		waited = pthread_cond_timedwait(&sequencer->work, &sequencer->lock, &deadline);
+	if (!sequencer->waiting && !sequencer->is_stopping)
+		check_writer(sequencer);
+}
+
 static void *run(void *data)
 {
 	struct sequencer *sequencer = data;
@@ -329,12 +358,12 @@ static void *run(void *data)
 				break;
 			continue;
 		}
-		while (!sequencer->waiting && !sequencer->is_stopping)
-			pthread_cond_wait(&sequencer->work, &sequencer->lock);
-		struct ticket *group = take_group(sequencer);
-		if (!group)
+		if (!sequencer->waiting && sequencer->is_stopping)
 			break;
-		serve_group(sequencer, group);
+		if (sequencer->waiting)
+			serve_group(sequencer, take_group(sequencer));
+		else
+			wait_for_work(sequencer);
 	}
 	pthread_mutex_unlock(&sequencer->lock);
 	if (sequencer->writer)

@@ -21,6 +21,7 @@ struct sequencer_settings {
 	uint64_t timeout_ms;     /* a submission that waited longer is given up */
 	uint64_t stall_ms;       /* a group is under way for longer: what comes is refused */
 	uint64_t retry_ms;       /* between attempts to open a writer */
+	uint64_t check_ms;       /* an idle writer is asked so often whether it is still good */
 	const char *line_endpoint; /* where others reach this process once it is the writer; kept by pointer */
 	uint64_t (*wall_ms)(void);
 };

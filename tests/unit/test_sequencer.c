@@ -81,6 +81,7 @@ static void open_settings(struct sequencer_settings settings)
 	settings.queue_bytes = 1 << 20;
 	settings.group_events = 16;
 	settings.retry_ms = 20;
+	settings.check_ms = settings.check_ms ? settings.check_ms : 10 * DEADLINE_MS;
 	settings.line_endpoint = "ipc://here";
 	settings.wall_ms = fixed_time;
 	sequencer = sequencer_new(&journal->journal, &settings, (struct sequencer_sink){ on_activate, on_deactivate, on_stand_by, on_publish, NULL }, NULL);
@@ -150,6 +151,14 @@ static void wait_for_state(enum sequencer_state state)
 	for (int i = 0; i < DEADLINE_MS / 2 && !is_state(state); i++)
 		nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
 	assert_true(is_state(state));
+}
+
+static bool has_activated(unsigned times)
+{
+	pthread_mutex_lock(&sink.lock);
+	bool is_so = sink.activations == times;
+	pthread_mutex_unlock(&sink.lock);
+	return is_so;
 }
 
 static void *publish_many(void *data)
@@ -275,6 +284,23 @@ static void test_while_there_is_no_writer(void **state)
 	assert_true(sequencer_is_active(sequencer) && sink.activations == 1);
 	assert_int_equal(submit_plain(&place), SUBMISSION_STORED);
 	assert_int_equal(place.seq, 1);
+	close_all();
+}
+
+static void test_an_idle_writer_that_is_lost(void **state)
+{
+	(void)state;
+	struct place place;
+	sink.count = sink.active = sink.activations = sink.deactivations = 0;
+	journal = failing_journal_new();
+	open_settings((struct sequencer_settings){ .queue_events = 10, .timeout_ms = DEADLINE_MS, .stall_ms = DEADLINE_MS, .check_ms = 5 });
+	failing_journal_set(journal, STEP_BEGIN, FAIL_LOST, 1);
+	for (int i = 0; i < DEADLINE_MS && !has_activated(2); i++)
+		nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
+	assert_true(has_activated(2));
+	wait_for_state(SEQUENCER_ACTIVE);
+	assert_int_equal(submit_plain(&place), SUBMISSION_STORED);
+	assert_true(place.epoch == 6 && place.seq == 1);
 	close_all();
 }
 
@@ -493,6 +519,7 @@ int main(void)
 		cmocka_unit_test(test_one_order_without_holes),
 		cmocka_unit_test(test_failures_at_every_step),
 		cmocka_unit_test(test_while_there_is_no_writer),
+		cmocka_unit_test(test_an_idle_writer_that_is_lost),
 		cmocka_unit_test(test_keys_and_versions_within_a_group),
 		cmocka_unit_test(test_judgements_of_a_failed_group_do_not_stand),
 		cmocka_unit_test(test_one_that_fails_leaves_the_others),
