@@ -147,10 +147,17 @@ ${half("roomcast-server.conf")}
 
 	// --- life ---
 
-	async gatewayStatus(gateway) {
+	/** What the active gateway says of itself; undefined when there is none. */
+	async gatewayStatus() {
 		const headers = { Authorization: `Bearer ${API_KEY}` };
 		const text = await get({ host: "127.0.0.1", port: this.port }, "/api/broadcast/status", headers);
 		return text && JSON.parse(text);
+	}
+
+	/** Whether every hub is there and has all that was published. */
+	async hubsAreLevel() {
+		const { hubs = [], epoch, lastSeq } = (await this.gatewayStatus()) ?? {};
+		return hubs.length === this.hubs.length && hubs.every((hub) => hub.epoch === epoch && hub.seq === lastSeq);
 	}
 
 	gatewayAnswers(number) {

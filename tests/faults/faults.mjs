@@ -1,5 +1,6 @@
 // What is done to a cluster while it works. Each fault harms, waits a while, and mends; when inject() returns, all is whole again. `needs` names
 // the part of the surroundings (surroundings.mjs) without which it cannot be.
+import { cpSync, rmSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 
 import { until } from "../integration/roomcast.mjs";
@@ -88,6 +89,27 @@ export const FAULTS = {
 			disk.free();
 			const accepted = publisher.count(200);
 			await until("events are stored again", () => publisher.count(200) > accepted);
+		},
+	},
+	/** An older copy of the journal comes back, as from a backup: what was stored since is forgotten, but nobody may take the new for the old. */
+	"journal-restore": {
+		needs: "files",
+		async inject({ cluster, publisher, random }) {
+			const [gateway] = cluster.gateways;
+			const backup = `${cluster.stateDir}-backup`;
+			await gateway.end("SIGTERM");
+			cpSync(cluster.stateDir, backup, { recursive: true });
+			await cluster.restart(gateway);
+			await pause(between(random, 200, 2000));
+			// What no hub has yet when the copy comes back would be lost indeed.
+			await publisher.rest(async () => {
+				await until("every hub has everything", () => cluster.hubsAreLevel());
+				await gateway.end("SIGTERM");
+				rmSync(cluster.stateDir, { recursive: true });
+				cpSync(backup, cluster.stateDir, { recursive: true });
+				rmSync(backup, { recursive: true });
+				await cluster.restart(gateway);
+			});
 		},
 	},
 	"postgres-restart": {

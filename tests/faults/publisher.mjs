@@ -7,7 +7,7 @@ import { between } from "./random.mjs";
 
 export const now = () => performance.timeOrigin + performance.now(); // the same clock in every process
 
-const ANSWER_MS = 4000; // a backend waits no longer
+const ANSWER_MS = 2000; // a backend waits no longer
 const GIVE_UP = 0.05;   // the part of failed events that nobody repeats
 
 /** Streams: how each makes the n-th call, its body from the tag, and for whom it is. Users are u1, u2, ...; see clients.mjs. */
@@ -74,6 +74,7 @@ export class Publisher {
 			const posted = this.post(stream, n).finally(() => underWay.delete(posted));
 			underWay.add(posted);
 			if (!stream.isUnordered || underWay.size >= 32) await Promise.race(underWay);
+			while (this.isResting && !this.isStopping) await new Promise((resolve) => setTimeout(resolve, 20));
 			if (due > now()) await new Promise((resolve) => setTimeout(resolve, due - now()));
 		}
 		await Promise.all(underWay);
@@ -101,6 +102,14 @@ export class Publisher {
 			if (!isPatient || this.isHurried) return Object.assign(event, { outcome: mayBeStored ? "unknown" : "refused" });
 			await new Promise((resolve) => setTimeout(resolve, between(this.random, 20, 200)));
 		}
+	}
+
+	/** Posts nothing while work() runs, which begins when all that was posted has its outcome. */
+	async rest(work) {
+		this.isResting = true;
+		while (this.events.some(({ outcome }) => !outcome)) await new Promise((resolve) => setTimeout(resolve, 20));
+		await work();
+		this.isResting = false;
 	}
 
 	/** How many attempts were answered so. */

@@ -22,7 +22,7 @@ export class Surroundings {
 	offers(needs, { gateways = 1 }) {
 		const offered = {
 			undefined: true, disk: this.disk, network: this.network, netem: this.network?.hasNetem, postgres: this.postgres,
-			standby: gateways > 1,
+			standby: gateways > 1, files: !this.postgres,
 		};
 		return Boolean(offered[needs]);
 	}
