@@ -1,5 +1,5 @@
 // What is done to a cluster while it works. Each fault harms, waits a while, and mends; when inject() returns, all is whole again. `needs` names
-// the part of the surroundings (surroundings.mjs) without which it cannot be.
+// what of the surroundings (surroundings.mjs) it cannot be without; two faults of different parts can happen at the same time.
 import { cpSync, rmSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 
@@ -43,12 +43,13 @@ const front = (harm, least_ms, most_ms) => async ({ cluster, random }) => {
 const some = (random) => between(random, 0.2, 1);
 
 export const FAULTS = {
-	"gateway-kill": { inject: ending("gateways", "SIGKILL") },
-	"gateway-term": { inject: ending("gateways", "SIGTERM") },
-	"gateway-stop": { inject: stopping("gateways") },
-	"hub-kill": { inject: ending("hubs", "SIGKILL") },
-	"hub-stop": { inject: stopping("hubs") },
+	"gateway-kill": { parts: ["gateways"], inject: ending("gateways", "SIGKILL") },
+	"gateway-term": { parts: ["gateways"], inject: ending("gateways", "SIGTERM") },
+	"gateway-stop": { parts: ["gateways"], inject: stopping("gateways") },
+	"hub-kill": { parts: ["hubs"], inject: ending("hubs", "SIGKILL") },
+	"hub-stop": { parts: ["hubs"], inject: stopping("hubs") },
 	"hubs-roll": {
+		parts: ["hubs"],
 		async inject({ cluster }) {
 			for (const hub of cluster.hubs) {
 				await hub.end("SIGTERM");
@@ -56,14 +57,22 @@ export const FAULTS = {
 			}
 		},
 	},
-	"line-cut": { inject: line((link) => link.cut(), 200, 7000) },
-	"line-reset": { inject: line((link) => link.reset(), 0, 100) },
-	"line-slow": { inject: line((link, random) => link.slow(between(random, 5, 150), 0.05), 500, 3000) },
-	"client-reset": { inject: front((link, random) => link.reset(some(random)), 0, 500) },
-	"client-freeze": { inject: front((link, random) => link.freeze(some(random)), 0, 500) },
-	"client-away": { inject: front((link) => link.cut(), 100, 8000) },
-	"client-slow": { inject: front((link, random) => link.slow(between(random, 5, 150), 0.03), 500, 3000) },
+	"line-cut": { parts: ["line"], inject: line((link) => link.cut(), 200, 7000) },
+	"line-reset": { parts: ["line"], inject: line((link) => link.reset(), 0, 100) },
+	"line-slow": { parts: ["line"], inject: line((link, random) => link.slow(between(random, 5, 150), 0.05), 500, 3000) },
+	"client-reset": { parts: ["front"], inject: front((link, random) => link.reset(some(random)), 0, 500) },
+	"client-freeze": { parts: ["front"], inject: front((link, random) => link.freeze(some(random)), 0, 500) },
+	"client-away": { parts: ["front"], inject: front((link) => link.cut(), 100, 8000) },
+	"client-slow": { parts: ["front"], inject: front((link, random) => link.slow(between(random, 5, 150), 0.03), 500, 3000) },
+	"nginx-term": {
+		parts: ["front"],
+		async inject({ cluster, random }) {
+			await cluster.nginx.end("SIGTERM"); // at once: requests under way are cut
+			await revive(cluster, cluster.nginx, random, 500);
+		},
+	},
 	"cable-cut": {
+		parts: ["cable"],
 		needs: "network",
 		async inject({ network, random }) {
 			network.cut();
@@ -72,6 +81,7 @@ export const FAULTS = {
 		},
 	},
 	"cable-bad": {
+		parts: ["cable"],
 		needs: "netem",
 		async inject({ network, random }) {
 			network.disturb("delay", `${Math.round(between(random, 5, 100))}ms`, "10ms", "loss", `${Math.round(between(random, 1, 10))}%`);
@@ -80,19 +90,21 @@ export const FAULTS = {
 		},
 	},
 	"disk-full": {
+		parts: ["disk"],
 		needs: "disk",
 		async inject({ disk, publisher, random }) {
 			const refused = publisher.count(503);
 			disk.fill();
-			await until("publishers are told that nothing can be stored", () => publisher.count(503) > refused);
+			await until("publishers are told that nothing can be stored", () => publisher.count(503) > refused, 30_000);
 			await pause(between(random, 0, 2000));
 			disk.free();
-			const accepted = publisher.count(200);
-			await until("events are stored again", () => publisher.count(200) > accepted);
+			const accepted = publisher.accepted;
+			await until("events are stored again", () => publisher.accepted > accepted, 30_000);
 		},
 	},
 	/** An older copy of the journal comes back, as from a backup: what was stored since is forgotten, but nobody may take the new for the old. */
 	"journal-restore": {
+		parts: ["gateways", "disk"],
 		needs: "files",
 		async inject({ cluster, publisher, random }) {
 			const [gateway] = cluster.gateways;
@@ -103,7 +115,7 @@ export const FAULTS = {
 			await pause(between(random, 200, 2000));
 			// What no hub has yet when the copy comes back would be lost indeed.
 			await publisher.rest(async () => {
-				await until("every hub has everything", () => cluster.hubsAreLevel());
+				await until("every hub has everything", () => cluster.hubsAreLevel(), 40_000);
 				await gateway.end("SIGTERM");
 				rmSync(cluster.stateDir, { recursive: true });
 				cpSync(backup, cluster.stateDir, { recursive: true });
@@ -113,6 +125,7 @@ export const FAULTS = {
 		},
 	},
 	"postgres-restart": {
+		parts: ["postgres"],
 		needs: "postgres",
 		async inject({ postgres, random }) {
 			await postgres.down(pick(random, ["SIGINT", "SIGQUIT"]));
@@ -121,12 +134,13 @@ export const FAULTS = {
 		},
 	},
 	"gateway-takeover": {
+		parts: ["gateways"],
 		needs: "standby",
 		async inject({ cluster, publisher, random }) {
 			const active = await cluster.activeGateway();
 			await active.end("SIGKILL");
-			const accepted = publisher.count(200);
-			await until("the other gateway takes over", () => publisher.count(200) > accepted, 20_000);
+			const accepted = publisher.accepted;
+			await until("the other gateway takes over", () => publisher.accepted > accepted, 20_000);
 			await revive(cluster, active, random);
 		},
 	},

@@ -117,6 +117,10 @@ export class Publisher {
 		return this.statuses.get(status) ?? 0;
 	}
 
+	get accepted() {
+		return this.count(200) + this.count(202);
+	}
+
 	/** When all others have ended: an event for everyone, accepted at last. Returns its tag. */
 	async farewell() {
 		const [stream] = STREAMS.filter(({ name }) => name === "system");

@@ -12,15 +12,23 @@ import { Surroundings } from "./surroundings.mjs";
 
 const SETTLE_MS = 60_000;
 const CALM_MS = 500; // between two faults, and before the first
+const TOGETHER = 0.4; // the part of faults that do not come alone
+
+/** One or two faults that can happen at the same time. */
+function some(random, faults) {
+	const first = pick(random, faults);
+	const others = faults.filter((name) => !FAULTS[name].parts.some((part) => FAULTS[first].parts.includes(part)));
+	return random() < TOGETHER && others.length ? [first, pick(random, others)] : [first];
+}
 
 /** Harms one thing after another: each of `faults` once in order, or random ones of them until `seconds` are over. */
 async function harm({ faults, seconds, random, say, ...parts }) {
 	const end = now() + (seconds ?? 0) * 1000;
 	for (let done = 0; seconds ? now() < end : done < faults.length; done++) {
-		const name = seconds ? pick(random, faults) : faults[done];
+		const names = seconds ? some(random, faults) : [faults[done]];
 		await pause(between(random, CALM_MS / 5, CALM_MS));
-		say(name);
-		await FAULTS[name].inject({ random, ...parts });
+		say(names.join(" and "));
+		await Promise.all(names.map((name) => FAULTS[name].inject({ random, ...parts })));
 	}
 	await pause(CALM_MS);
 }
