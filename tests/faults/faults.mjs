@@ -105,6 +105,7 @@ export const FAULTS = {
 	/** An older copy of the journal comes back, as from a backup: what was stored since is forgotten, but nobody may take the new for the old. */
 	"journal-restore": {
 		parts: ["gateways", "disk"],
+		isRare: true,
 		needs: "files",
 		async inject({ cluster, publisher, random }) {
 			const [gateway] = cluster.gateways;
