@@ -1,4 +1,6 @@
 // One run: a cluster works, publishers post, clients watch, something is done to it, and at the end everybody is asked.
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 
 import { FAILINGS, check, total } from "./checker.mjs";
@@ -105,11 +107,16 @@ export async function run({ say = () => {}, ...settings }) {
 	const failings = settings.mayBeTold ? FAILINGS : [...FAILINGS, "told"];
 	const isGood = !result.error && failings.every((name) => result.sums[name] === 0);
 	const complaints = await stage.clear(!isGood);
+	if (!isGood && stage.cluster) writeFileSync(join(stage.cluster.dir, "clients.log"), lives(result));
 	return {
 		...result, complaints, isGood: isGood && complaints.length === 0, seed: settings.seed, timeline: stage.timeline,
 		directory: isGood ? undefined : stage.cluster?.dir,
 	};
 }
+
+/** The connections of every client, line by line. */
+const lives = ({ reports = [] }) => reports.map(({ name, lives, told }) =>
+	[name, ...lives, ...told.map(({ from, to }) => `told of ${Math.round(from)} to ${Math.round(to)}`), ""].join("\n")).join("\n");
 
 /** Everything that somebody needs who looks for the cause. */
 export function explain(result) {
