@@ -4,8 +4,8 @@
 // not stored) or "unknown" (no answer, or 504, and never repeated: may be delivered or not). A stream's events were posted one after
 // another, except those of streams in `unordered`. target: { everyone }, { type }, { user }, with excludeUser, or null for nobody.
 //
-// Clients: { name, user?, types, joinedAt, seen: [{ tag, offset? }], told: [{ from, to }], isJudgedForLoss }. told: spans of time for
-// which the client was told that it may have missed something.
+// Clients: { name, user?, types, joinedAt, seen: [{ tag, offset? }], told: [{ after?, to }], isJudgedForLoss }. told: the client
+// knows that it may have missed what came after the event of this tag and was posted until then.
 
 /** Whether place a ("epoch.seq") comes after place b; everything comes after undefined. */
 function isAfter(a, b) {
@@ -21,7 +21,8 @@ function isFor(client, { target }) {
 	return target.user !== undefined && target.user === client.user;
 }
 
-const wasTold = (client, event) => client.told.some(({ from, to }) => event.startedAt >= from && event.startedAt <= to);
+const wasTold = (client, event, byTag) => client.told.some(({ after, to }) =>
+	event.startedAt <= to && isAfter(event.id, byTag.get(after)?.id));
 
 function judgeSeen(client, byTag, unordered, verdict) {
 	const times = new Map();
@@ -60,7 +61,7 @@ export function check(events, clients, { unordered = [] } = {}) {
 		for (const event of events) {
 			if (!client.isJudgedForLoss || event.outcome !== "accepted" || times.has(event.tag)) continue;
 			if (!isFor(client, event) || client.joinedAt === undefined || event.startedAt < client.joinedAt) continue;
-			verdict[wasTold(client, event) ? "told" : "missing"].push(event.tag);
+			verdict[wasTold(client, event, byTag) ? "told" : "missing"].push(event.tag);
 		}
 		return { ...verdict, seen: times.size };
 	});

@@ -89,7 +89,9 @@ describe("the checker", () => {
 	});
 
 	test("what a client was told about is told, not missing", () => {
-		assert.deepEqual(failings(five, client([0], { told: [{ from: 101, to: 103 }] })), { missing: ["a-4"], told: ["a-1", "a-2", "a-3"] });
+		assert.deepEqual(failings(five, client([0, 1], { told: [{ after: "a-1", to: 103 }] })), { missing: ["a-4"], told: ["a-2", "a-3"] });
+		assert.deepEqual(failings(five, client([1], { told: [{ after: "a-1", to: 103 }] })), { missing: ["a-0", "a-4"], told: ["a-2", "a-3"] });
+		assert.deepEqual(failings(five, client([], { told: [{ to: 101 }] })), { missing: ["a-2", "a-3", "a-4"], told: ["a-0", "a-1"] });
 	});
 
 	test("adds up", () => {

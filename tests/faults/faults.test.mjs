@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
+import { FAULTS } from "./faults.mjs";
 import { explain, run, summary } from "./scenario.mjs";
 
 const seed = Number(process.env.ROOMCAST_SEED) || Math.floor(Math.random() * 2 ** 31);
@@ -15,21 +16,52 @@ async function isGood(context, settings) {
 	return result;
 }
 
-describe("each alone", () => {
-	const clientsStay = ["hub-stop", "line-cut", "line-reset", "line-slow"];
-	test(`clients stay connected: ${clientsStay.join(", ")}`, async (context) => {
-		const { reports } = await isGood(context, { faults: clientsStay });
-		assert.ok(reports.every(({ disconnects }) => disconnects === 0), "nobody's connection broke");
-	});
-
-	test("a cable between two network namespaces is pulled", async (context) => {
-		const { reports, lacks } = await isGood(context, { faults: ["cable-cut", "cable-bad"] });
+describe("each alone, for clients that stay connected", () => {
+	const stays = (context, { reports, lacks }) => {
 		for (const [what, why] of Object.entries(lacks)) context.diagnostic(`without ${what}: ${why}`);
 		assert.ok(reports.every(({ disconnects }) => disconnects === 0), "nobody's connection broke");
+	};
+
+	const processes = ["gateway-kill", "gateway-term", "gateway-stop", "hub-stop", "disk-full"];
+	test(`processes and the disk: ${processes.join(", ")}`, async (context) => {
+		stays(context, await isGood(context, { faults: processes, hasRecovery: false }));
 	});
 
-	test("a hub is killed: the clients of the other miss nothing", async (context) => {
-		const { reports } = await isGood(context, { faults: ["hub-kill", "hub-kill"], hubOptions: HEARTBEATS });
-		assert.ok(reports.some(({ disconnects }) => disconnects > 0));
+	const network = ["line-cut", "line-reset", "line-slow", "cable-cut", "cable-bad"];
+	test(`the line between gateway and hubs: ${network.join(", ")}`, async (context) => {
+		stays(context, await isGood(context, { faults: network, hasRecovery: false }));
+	});
+
+	test("an older copy of the journal comes back under running hubs", async (context) => {
+		stays(context, await isGood(context, { faults: ["journal-restore"], hasRecovery: false }));
+	});
+});
+
+describe("each alone, for clients that come and go", () => {
+	const cuts = ["client-reset", "client-freeze", "client-away", "client-slow", "nginx-term", "hub-kill", "hubs-roll"];
+	test(cuts.join(", "), async (context) => {
+		const { reports } = await isGood(context, { faults: cuts, hubOptions: HEARTBEATS, pages: 1 });
+		for (const { name, disconnects, hasRecovery } of reports) assert.ok(disconnects > 0 && hasRecovery, `${name}: ${disconnects} ${hasRecovery}`);
+		assert.ok(reports.some(({ recoveries }) => recoveries), "some came back to their hub");
+		assert.ok(reports.some(({ fresh }) => fresh), "some came to another");
+	});
+
+	test("where nobody recovers, the same is seen as loss", async (context) => {
+		const result = await run({ seed, faults: ["hub-kill", "hub-kill"], hasRecovery: false, isStrict: true, hubOptions: HEARTBEATS });
+		context.diagnostic(summary(result));
+		assert.ok(result.sums.missing + result.sums.told > 0, "what clients missed is missed by the checker");
+	});
+
+	test("who was away longer than events are kept is told so, and nobody else", async (context) => {
+		const options = [...HEARTBEATS, "--history-age=1s"];
+		const result = await isGood(context, { faults: ["client-away", "client-away"], hubOptions: options, mayBeTold: true });
+		assert.ok(result.sums.told > 0);
+	});
+});
+
+describe("at random", () => {
+	test("everything, several at a time", async (context) => {
+		const faults = Object.keys(FAULTS).filter((name) => !FAULTS[name].isRare);
+		await isGood(context, { faults, seconds: 12, hubOptions: HEARTBEATS, pages: 1 });
 	});
 });

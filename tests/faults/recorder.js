@@ -7,9 +7,9 @@ const tagOf = ([first]) => first?.data?.tag ?? first?.tag;
 /** Joins the types at each connect, as a page would, and keeps every tagged event that a handler is called with. */
 export function watch(socket, types, now) {
 	const seen = [];      // { tag, offset? }
-	const told = [];      // { from, to }: spans after which the server said that something may be missing
+	const told = [];      // { after, to }: after the event of this tag, and until then, something may be missing: the server said so
 	const lives = [];     // of the connection, in words
-	let joinedAt, goneAt, disconnects = 0, recoveries = 0, fresh = 0, lastTag;
+	let joinedAt, lastBefore, disconnects = 0, recoveries = 0, fresh = 0, lastTag;
 
 	for (const name of EVENTS) {
 		socket.on(name, (...args) => {
@@ -22,24 +22,23 @@ export function watch(socket, types, now) {
 		const isAgain = joinedAt !== undefined;
 		if (isAgain) socket.recovered ? recoveries++ : fresh++;
 		lives.push(`${Math.round(now())} connect ${socket.io.engine.id.split("~")[0]} ${socket.io.engine.transport.name} recovered=${socket.recovered}`);
-		const from = goneAt;
+		const after = lastBefore;
 		socket.emit("join-data-sync", types, (answer) => {
 			lives.push(`${Math.round(now())} joined ${JSON.stringify(answer)}`);
 			if (!answer.success) return;
-			if (isAgain && !socket.recovered && answer.recovered === false) told.push({ from, to: now() });
+			if (isAgain && !socket.recovered && answer.recovered === false) told.push({ after, to: now() });
 			joinedAt ??= now();
-			goneAt = undefined;
+			lastBefore = undefined;
 		});
 	});
 	socket.on("disconnect", (reason) => {
 		disconnects++;
-		// Events that were on their way when the connection ended began a little earlier.
-		if (joinedAt !== undefined) goneAt ??= now() - 10_000;
+		lastBefore ??= lastTag;
 		lives.push(`${Math.round(now())} disconnect ${reason}`);
 	});
 	socket.on("connect_error", (err) => lives.push(`${Math.round(now())} connect_error ${err.message}`));
 	return {
 		summary: () => ({ joined: joinedAt !== undefined, connected: socket.connected, seen: seen.length, lastTag }),
-		report: () => ({ seen, told, lives, joinedAt, disconnects, recoveries, fresh, hasRecovery: socket._pid !== undefined }),
+		report: () => ({ seen, told, lives, joinedAt, disconnects, recoveries, fresh, hasRecovery: seen.some(({ offset }) => offset !== undefined) }),
 	};
 }

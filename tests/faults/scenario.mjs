@@ -43,8 +43,8 @@ async function settle(publisher, groups) {
 	await pause(300); // for what may come twice
 }
 
-/** Clients with recovery are judged from their first join to the end, others when their connection never broke. */
-const judged = (report) => ({ ...report, isJudgedForLoss: report.hasRecovery || report.disconnects === 0 });
+/** Clients with recovery are judged from their first join to the end, others when their connection never broke (isStrict: always). */
+const judge = (isStrict) => (report) => ({ ...report, isJudgedForLoss: isStrict || report.hasRecovery || report.disconnects === 0 });
 
 /** Everything that is running, so that it can be ended whatever happens. */
 class Stage {
@@ -75,7 +75,7 @@ class Stage {
 		this.tell("calm");
 		await publisher.stop();
 		await settle(publisher, groups);
-		const reports = (await Promise.all(groups.map((group) => group.report()))).flat().map(judged);
+		const reports = (await Promise.all(groups.map((group) => group.report()))).flat().map(judge(this.settings.isStrict));
 		const verdicts = check(publisher.events, reports, { unordered });
 		return { reports, verdicts, sums: total(verdicts), events: publisher.events, statuses: Object.fromEntries(publisher.statuses), lacks: around.lacks };
 	}
@@ -93,7 +93,7 @@ class Stage {
 
 const DEFAULTS = { faults: [], rate: 200, clients: 12, pages: 0, hubs: 2, gateways: 1, journal: "sqlite" };
 
-/** Settings: those of a cluster, and faults, seconds (random faults for so long; else each once), seed, rate, clients, pages, hasRecovery,
+/** Settings: those of a cluster, and faults, seconds (random faults for so long; else each once), seed, rate, clients, pages, hasRecovery, isStrict,
  * journal, mayBeTold (it is right to tell clients that they may have missed something). say: told what happens. */
 export async function run({ say = () => {}, ...settings }) {
 	const stage = new Stage({ ...DEFAULTS, ...settings }, say);
@@ -116,7 +116,7 @@ export async function run({ say = () => {}, ...settings }) {
 
 /** The connections of every client, line by line. */
 const lives = ({ reports = [] }) => reports.map(({ name, lives, told }) =>
-	[name, ...lives, ...told.map(({ from, to }) => `told of ${Math.round(from)} to ${Math.round(to)}`), ""].join("\n")).join("\n");
+	[name, ...lives, ...told.map(({ after, to }) => `told of what came after ${after} until ${Math.round(to)}`), ""].join("\n")).join("\n");
 
 /** Everything that somebody needs who looks for the cause. */
 export function explain(result) {
