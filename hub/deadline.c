@@ -5,6 +5,7 @@
 
 enum { DUE_AT_ONCE_MAX = 256 }; /* then others of the loop have their turn */
 enum { LATENESS_MAX = 20 };     /* ms that are made up for: a process that was stopped for long gives everybody their time */
+enum { STOPPED = 100, GRACE = 50 }; /* ms: so late only a process that did not run; what waits in its sockets is read first then */
 
 static void on_timer(uv_timer_t *timer);
 
@@ -23,7 +24,14 @@ static void on_timer(uv_timer_t *timer)
 {
 	struct deadlines *deadlines = timer->data;
 	uint64_t now = now_ms(deadlines);
-	struct deadline *first;
+	struct deadline *first = deadlines->ring.next;
+	bool was_stopped = first != &deadlines->ring && now > first->due_ms + STOPPED;
+	if (was_stopped && !deadlines->has_waited) {
+		deadlines->has_waited = true;
+		uv_timer_start(timer, on_timer, GRACE, 0);
+		return;
+	}
+	deadlines->has_waited = was_stopped;
 	for (unsigned n = 0; n < DUE_AT_ONCE_MAX; n++) {
 		first = deadlines->ring.next;
 		if (first == &deadlines->ring || first->due_ms > now)

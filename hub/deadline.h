@@ -1,7 +1,7 @@
 /* deadline.h - many equal timeouts: a queue in order of expiry, with one timer for all of them.
  *
  * A deadline is embedded in what it belongs to; a zeroed one is not set. Setting and cancelling cost a few pointer
- * writes. Loop thread only. */
+ * writes. After the process was stopped for a while it reads first what came meanwhile. Loop thread only. */
 #ifndef ROOMCAST_HUB_DEADLINE_H
 #define ROOMCAST_HUB_DEADLINE_H
 
@@ -21,6 +21,7 @@ struct deadlines {
 	struct deadline ring; /* next: due first */
 	uv_timer_t timer;
 	uint64_t delay_ms;
+	bool has_waited; /* those that are overdue were given their grace */
 	/* deadline is no longer set; setting any deadline again, its own too, is fine, as is freeing its owner. */
 	void (*on_due)(struct deadline *deadline, void *data);
 	void *data;

@@ -98,11 +98,34 @@ static void test_since(void **state)
 	deadline_cancel(&item.deadline);
 }
 
+static void on_message(uv_async_t *async)
+{
+	deadline_cancel(async->data);
+	uv_close((uv_handle_t *)async, NULL);
+}
+
+/* While the process did not run both happened: a message came, and the time for it ran out. It came in time. */
+static void test_stopped_process_reads_first(void **state)
+{
+	(void)state;
+	struct item items[2] = { { .number = 1 }, { .number = 2 } };
+	uv_async_t message;
+	uv_async_init(&loop, &message, on_message);
+	message.data = &items[0].deadline;
+	deadlines_set(&deadlines, &items[0].deadline);
+	deadlines_set(&deadlines, &items[1].deadline);
+	uv_async_send(&message);
+	uv_sleep(150);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_int_equal(fired_count, 1);
+	assert_int_equal(fired[0], 2);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_order), TEST(test_cancelled_never_comes), TEST(test_set_again_when_due), TEST(test_since),
+		TEST(test_order), TEST(test_cancelled_never_comes), TEST(test_set_again_when_due), TEST(test_since), TEST(test_stopped_process_reads_first),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
