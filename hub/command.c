@@ -112,6 +112,7 @@ static const char *join_type(struct call *call, struct bytes raw, struct buffer 
 	call->is_recovered = call->is_recovered && recovery_covers(call->hub, call->member, name, was_member);
 	if (!was_member)
 		recovery_on_join(call->hub, call->member, name);
+	call->member->has_joined = true;
 	add_item(rooms, name);
 	return NULL;
 }

@@ -32,6 +32,7 @@ struct member {
 	const char *sid;                 /* Socket.IO id; the client's memory */
 	struct expiry expiry;            /* of its token */
 	bool is_resumed;                 /* it came back with a good pid */
+	bool has_joined;                 /* since then, or its rooms were kept */
 	uint64_t rate_us;                /* monotonic time up to which its events are paid for */
 	UT_hash_handle hh;               /* by sid */
 };

@@ -234,6 +234,7 @@ int recovery_begin(struct hub *hub, struct member *member, struct recovery_start
 		recovery->counters.behind++;
 	}
 	member->is_resumed = start->is_behind;
+	member->has_joined = start->session != NULL;
 	stored_session_free(start->session);
 	start->session = NULL;
 	return result;
@@ -241,8 +242,8 @@ int recovery_begin(struct hub *hub, struct member *member, struct recovery_start
 
 void recovery_end(struct hub *hub, struct member *member, enum close_reason reason)
 {
-	/* What still waited for its joins has no rooms that it could go on with: it starts behind once more. */
-	bool is_waiting = member->walk && walk_is_waiting(member->walk);
+	/* What came back and still waits for its joins, or waited in vain, has no rooms that it could go on with: it starts behind once more. */
+	bool is_waiting = member->is_resumed && (!member->has_joined || (member->walk && walk_is_waiting(member->walk)));
 	if (member->framing == FRAMING_OFFSET && is_recoverable[reason] && !is_waiting && !hub->is_draining)
 		stored_put(hub->recovery.stored, member, clock_monotonic_ms());
 	walk_end(member);
