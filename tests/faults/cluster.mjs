@@ -154,6 +154,12 @@ ${half("roomcast-server.conf")}
 		return text && JSON.parse(text);
 	}
 
+	/** The running gateway that opened the journal last. */
+	activeGateway() {
+		const epoch = (gateway) => Number([...gateway.text().matchAll(/msg="journal is open".* epoch=(\d+)/g)].at(-1)?.[1] ?? 0);
+		return this.gateways.filter((gateway) => gateway.isRunning).reduce((best, gateway) => (epoch(gateway) > epoch(best) ? gateway : best));
+	}
+
 	/** Whether every hub is there and has all that was published. */
 	async hubsAreLevel() {
 		const { hubs = [], epoch, lastSeq } = (await this.gatewayStatus()) ?? {};

@@ -138,7 +138,7 @@ export const FAULTS = {
 		parts: ["gateways"],
 		needs: "standby",
 		async inject({ cluster, publisher, random }) {
-			const active = await cluster.activeGateway();
+			const active = cluster.activeGateway();
 			await active.end("SIGKILL");
 			const accepted = publisher.accepted;
 			await until("the other gateway takes over", () => publisher.accepted > accepted, 20_000);

@@ -59,6 +59,14 @@ describe("each alone, for clients that come and go", () => {
 	});
 });
 
+describe("with PostgreSQL and a second gateway that stands by", () => {
+	const ways = ["gateway-takeover", "postgres-restart", "gateway-stop", "gateway-takeover"];
+	test(ways.join(", "), async (context) => {
+		const { reports } = await isGood(context, { journal: "postgres", gateways: 2, faults: ways, hasRecovery: false });
+		assert.ok(reports.every(({ disconnects }) => disconnects === 0), "nobody's connection broke");
+	});
+});
+
 describe("at random", () => {
 	test("everything, several at a time", async (context) => {
 		const faults = Object.keys(FAULTS).filter((name) => !FAULTS[name].isRare);
