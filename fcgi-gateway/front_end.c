@@ -15,6 +15,7 @@ enum {
 	CONNECT_MS = 1500,
 	ANSWER_MORE_MS = 3000, /* than the active gateway itself waits for its journal: for ?confirm=1 and the way */
 	READ_SIZE = 64 << 10,
+	DISCARD_MAX = 64 << 20,
 };
 
 struct forward_settings front_end_forward_settings(const struct gateway_config *config)
@@ -64,37 +65,61 @@ static struct bytes find_variable(const void *data, const char *name)
 	return bytes_of(value ? value : "");
 }
 
-/* What comes within timeout_ms, at most max bytes and one. */
-static void read_input(struct buffer *out, size_t max, uint64_t timeout_ms)
+/* 0 at the end of what will come, or at the deadline. */
+static size_t read_some(char *place, size_t most, uint64_t until_ms)
 {
-	uint64_t until_ms = clock_monotonic_ms() + timeout_ms, now_ms;
 	struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
-	while (out->len <= max && (now_ms = clock_monotonic_ms()) < until_ms) {
-		size_t most = max + 1 - out->len < READ_SIZE ? max + 1 - out->len : READ_SIZE;
-		char *place = buffer_reserve(out, most);
-		if (!place || (poll(&input, 1, (int)(until_ms - now_ms)) < 0 && errno != EINTR))
-			return;
-		ssize_t got = input.revents ? read(STDIN_FILENO, place, most) : -1;
-		if (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN))
-			return;
-		out->len += got > 0 ? (size_t)got : 0;
+	uint64_t now_ms;
+	while ((now_ms = clock_monotonic_ms()) < until_ms) {
+		if (poll(&input, 1, (int)(until_ms - now_ms)) <= 0)
+			continue;
+		ssize_t got = read(STDIN_FILENO, place, most);
+		if (got >= 0)
+			return (size_t)got;
+		if (errno != EINTR && errno != EAGAIN)
+			return 0;
 	}
+	return 0;
+}
+
+/* At most max bytes. */
+static void read_input(struct buffer *out, size_t max, uint64_t until_ms)
+{
+	while (out->len < max) {
+		size_t most = max - out->len < READ_SIZE ? max - out->len : READ_SIZE;
+		char *place = buffer_reserve(out, most);
+		size_t got = place ? read_some(place, most, until_ms) : 0;
+		if (!got)
+			return;
+		out->len += got;
+	}
+}
+
+/* A web server that cannot get rid of the body may never look at the answer. */
+static void discard_input(uint64_t until_ms)
+{
+	static char nowhere[READ_SIZE];
+	size_t got, discarded = 0;
+	while (discarded < DISCARD_MAX && (got = read_some(nowhere, sizeof(nowhere), until_ms)))
+		discarded += got;
 }
 
 /* RFC 3875, 4.2: no more is read than was announced. Without an announcement the body ends with the input. */
 static void read_body(struct request *request, const struct gateway_config *config, struct buffer *body)
 {
 	size_t max_body = (size_t)config->max_body;
-	if (request->content_length > config->max_body)
-		request->is_too_large = true;
-	else if (request->content_length > 0)
-		read_input(body, (size_t)request->content_length - 1, (uint64_t)config->request_timeout);
+	uint64_t until_ms = clock_monotonic_ms() + (uint64_t)config->request_timeout;
+	request->is_too_large = request->content_length > config->max_body;
+	if (!request->is_too_large && request->content_length > 0)
+		read_input(body, (size_t)request->content_length, until_ms);
 	else if (request->content_length == LENGTH_ABSENT && bytes_equal_text(request->method, "POST"))
-		read_input(body, max_body, (uint64_t)config->request_timeout);
+		read_input(body, max_body + 1, until_ms);
 	if (body->len > max_body) {
 		request->is_too_large = true;
 		buffer_clear(body);
 	}
+	if (request->is_too_large)
+		discard_input(until_ms);
 	request->body = buffer_bytes(body);
 }
 
