@@ -248,9 +248,12 @@ static int send_group(struct sending *sending, struct error *err)
 }
 
 /* COMMIT that is refused because the server ends may be done all the same; so may one that was not answered. */
-static enum journal_outcome judge(const struct postgres_writer *self, size_t sent, const struct postgres_outcome *outcome)
+static enum journal_outcome judge(struct postgres_writer *self, size_t sent, const struct postgres_outcome *outcome)
 {
+	struct error err;
 	bool is_certain = outcome->is_refused && (outcome->done + 1 < sent || !self->session.is_lost);
+	if (is_certain && !self->session.is_lost && postgres_execute(&self->session, "ROLLBACK", &err))
+		self->session.is_lost = true;
 	return is_certain ? JOURNAL_NOT_STORED : JOURNAL_UNKNOWN;
 }
 

@@ -283,7 +283,14 @@ void postgres_close(struct postgres *postgres)
 
 bool postgres_is_alive(struct postgres *postgres)
 {
-	return postgres->conn && !postgres->is_lost && PQconsumeInput(postgres->conn) && PQstatus(postgres->conn) == CONNECTION_OK;
+	if (!postgres->conn || postgres->is_lost)
+		return false;
+	/* Once for the server's last words, once for the end behind them. */
+	struct pollfd item = { .fd = PQsocket(postgres->conn), .events = POLLIN };
+	for (int i = 0; i < 3 && poll(&item, 1, 0) > 0; i++)
+		if (!PQconsumeInput(postgres->conn) || PQstatus(postgres->conn) != CONNECTION_OK)
+			return false;
+	return true;
 }
 
 /* --- statements --- */

@@ -36,15 +36,20 @@ int kit_postgres(const char *action, const char *mode)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-bool kit_start_postgres(void)
+const char *kit_postgres_dir(void)
+{
+	return postgres_dir;
+}
+
+const char *kit_start_postgres(void)
 {
 	char owner[16];
 	snprintf(owner, sizeof(owner), "%d", (int)getpid());
 	setenv("POSTGRES_OWNER", owner, 1);
 	if (!mkdtemp(postgres_dir) || kit_postgres("start", "fast"))
-		return false;
+		return NULL;
 	snprintf(postgres_connection, sizeof(postgres_connection), "host=%s user=postgres dbname=postgres", postgres_dir);
-	return true;
+	return postgres_connection;
 }
 
 void kit_stop_postgres(void)

@@ -24,8 +24,10 @@ struct kit {
 	struct journal_reader *reader;
 };
 
-/* A private PostgreSQL for all tests of this program; false where there is none. kit_postgres is what tests/tools/postgres.sh can do. */
-bool kit_start_postgres(void);
+/* A private PostgreSQL for all tests of this program: its connection string, or NULL where there is none. kit_postgres does what
+ * tests/tools/postgres.sh can do. */
+const char *kit_start_postgres(void);
+const char *kit_postgres_dir(void);
 void kit_stop_postgres(void);
 int kit_postgres(const char *action, const char *mode);
 

@@ -799,7 +799,7 @@ int main(void)
 		}
 	}
 	log_open("test_journal", LOG_LEVEL_WARNING);
-	has_postgres = kit_start_postgres();
+	has_postgres = kit_start_postgres() != NULL;
 	int result = _cmocka_run_group_tests("journal", tests, sizeof(tests) / sizeof(tests[0]), NULL, NULL);
 	kit_stop_postgres();
 	return result;
