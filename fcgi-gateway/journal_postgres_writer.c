@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include <roomcast/log.h>
+
 enum statement {
 	BEGIN, COMMIT, APPEND, KEEP_ENTITIES, KEEP_KEYS, GRANT, UNGRANT, BLOCK, UNBLOCK, FIND_KEYS, FIND_ENTITIES, STATEMENT_COUNT,
 };
@@ -449,9 +451,13 @@ static bool postgres_is_lost(struct journal_writer *writer)
 static void postgres_writer_close(struct journal_writer *writer)
 {
 	struct postgres_writer *self = self_of(writer);
+	struct error err = { 0 };
 	atomic_store(&self->journal->has_writer, false);
 	clear(self);
 	journal_pending_deinit(&self->pending);
+	/* The server takes a moment to notice that a session has ended; whoever waits for the lock should not. */
+	if (!self->session.is_lost && postgres_execute(&self->session, "SELECT pg_advisory_unlock_all()", &err))
+		log_info("msg=\"the journal's lock is not given back in order\" error=\"%s\"", err.text);
 	postgres_close(&self->session);
 	free(self);
 }
