@@ -148,5 +148,5 @@ export async function metrics(roomcast, name) {
 			response.setEncoding("utf8").on("data", (piece) => (body += piece)).on("end", () => resolve(body));
 		}).on("error", reject).end();
 	});
-	return Object.fromEntries([...text.matchAll(/^roomcast_hub_(\S+) (\d+)$/gm)].map(([, key, value]) => [key, Number(value)]));
+	return Object.fromEntries([...text.matchAll(/^roomcast_hub_(.+) (\d+)$/gm)].map(([, key, value]) => [key, Number(value)]));
 }
