@@ -30,28 +30,11 @@ static void fail(struct call *call, const char *error, const char *code)
 
 /* --- entity types ------------------------------------------------------------ */
 
-/* The list is separated by commas; `*` stands for every type. */
-static bool is_listed(const char *list, struct bytes type)
-{
-	while (*list) {
-		size_t len = strcspn(list, ",");
-		struct bytes item = { list, len };
-		while (item.len && item.data[0] == ' ')
-			item.data++, item.len--;
-		while (item.len && item.data[item.len - 1] == ' ')
-			item.len--;
-		if (bytes_equal_text(item, "*") || bytes_equal(item, type))
-			return true;
-		list += len + (list[len] == ',');
-	}
-	return false;
-}
-
 /* NULL when the member may follow the type, else a stable word. */
 static const char *denial(const struct hub *hub, const struct member *member, struct bytes type)
 {
 	if (member_is_authenticated(member) || hub_config_is_development(hub->config) ||
-	    is_listed(hub->config->anonymous_types, type))
+	    hub_config_list_has(hub->config->anonymous_types, type))
 		return NULL;
 	return "authentication_required";
 }

@@ -47,6 +47,9 @@ static const struct option_row rows[] = {
 	{ "hub", "history-events", NULL, OPTION_NUMBER, PLACE(history_events), "100000", 0, INT64_C(1) << 30, "How many events are kept at most." },
 	{ "hub", "history-bytes", NULL, OPTION_SIZE, PLACE(history_bytes), "64M", 0, INT64_C(1) << 40,
 	  "Memory that kept events take at most; an event of 300 bytes takes about 410." },
+	{ "hub", "coalesce-types", NULL, OPTION_TEXT, PLACE(coalesce_types), "", 0, 8192,
+	  "Entity types, separated by commas, of which an UPDATE replaces the one of the same id before it where that still waits for a slow client; * for all." },
+	{ "hub", "coalesce-max", NULL, OPTION_NUMBER, PLACE(coalesce_max), "16", 0, 1000000, "After so many replacements in a row an UPDATE keeps its place." },
 	{ "hub", "stored-age", NULL, OPTION_DURATION, PLACE(stored_age), "10m", 0, INT64_C(1) << 40,
 	  "How long the rooms and the id of a client that went away are kept; later it starts anew, and still gets what the history has." },
 	{ "hub", "stored-sessions", NULL, OPTION_NUMBER, PLACE(stored_sessions), "20000", 0, 10000000, "Of how many clients they are kept at most." },
@@ -116,4 +119,20 @@ bool hub_config_is_development(const struct hub_config *config)
 const char *hub_config_origins(const struct hub_config *config)
 {
 	return !*config->origins && hub_config_is_development(config) ? "http://localhost:3000" : config->origins;
+}
+
+bool hub_config_list_has(const char *list, struct bytes item)
+{
+	while (*list) {
+		size_t len = strcspn(list, ",");
+		struct bytes each = { list, len };
+		while (each.len && each.data[0] == ' ')
+			each.data++, each.len--;
+		while (each.len && each.data[each.len - 1] == ' ')
+			each.len--;
+		if (bytes_equal_text(each, "*") || bytes_equal(each, item))
+			return true;
+		list += len + (list[len] == ',');
+	}
+	return false;
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <roomcast/bytes.h>
 #include <roomcast/options.h>
 
 /* Times in milliseconds, sizes in bytes; see the table for the meaning of each. */
@@ -20,10 +21,12 @@ struct hub_config {
 	char *cookie_name;
 	char *anonymous_types;
 	char *recovery;
+	char *coalesce_types;
 	int64_t token_leeway;
 	int64_t ping_interval, ping_timeout, upgrade_timeout, connect_timeout, header_timeout, drain_window;
 	int64_t max_payload, max_unsent, max_gap, max_backlog;
 	int64_t history_age, history_events, history_bytes;
+	int64_t coalesce_max;
 	int64_t stored_age, stored_sessions, stored_bytes;
 	int64_t max_sessions, max_connections, max_per_address;
 	int64_t rooms_per_client, events_per_second, broadcast_chunk;
@@ -35,5 +38,8 @@ extern const struct option_program hub_program;
 bool hub_config_is_development(const struct hub_config *config);
 /* The configured origins, or the default of development; "" when there are none. */
 const char *hub_config_origins(const struct hub_config *config);
+
+/* Whether an option's list, separated by commas, has the item; `*` stands for everything. */
+bool hub_config_list_has(const char *list, struct bytes item);
 
 #endif

@@ -51,8 +51,10 @@ void event_unref(struct event *event)
 {
 	if (!event || --event->refs)
 		return;
-	for (int framing = 0; framing < FRAMING_COUNT; framing++)
+	for (int framing = 0; framing < FRAMING_COUNT; framing++) {
 		frame_unref(event->frames[framing]);
+		frame_unref(event->replaces[framing]);
+	}
 	message_deinit(&event->message);
 	free(event);
 }

@@ -22,6 +22,7 @@ struct event {
 	struct place place;     /* its own when journaled; else, given by fanout, that of the newest event before it */
 	struct message message; /* views into packed; kind EVENT, VOLATILE or CONTROL */
 	struct frame *frames[FRAMING_COUNT];
+	struct frame *replaces[FRAMING_COUNT]; /* frames of an earlier event that need not be given where they still wait; or NULL */
 	char packed[];
 };
 

@@ -110,6 +110,22 @@ static bool is_excluded(const struct fanout *fanout, const struct event *event, 
 	return message->except.count && is_in_any(fanout, member, &message->except);
 }
 
+/* An earlier event, replaced by one that comes now, need not be given: it may be among those that are given together, or wait for the
+ * connection. Returns how many frames are left. */
+static size_t withdraw(const struct fanout *fanout, struct member *member, const struct frame *frame, struct frame **frames, size_t count)
+{
+	if (fanout->settings.is_writable(member))
+		return count;
+	for (size_t i = 0; i < count; i++) {
+		if (frames[i] != frame)
+			continue;
+		memmove(frames + i, frames + i + 1, (count - i - 1) * sizeof(*frames));
+		return count - 1;
+	}
+	fanout->settings.withdraw(member, frame);
+	return count;
+}
+
 /* Gives the member those of the events that it was not given and that are for it. */
 static void give(struct fanout *fanout, struct member *member, struct event *const *events, size_t count)
 {
@@ -124,6 +140,8 @@ static void give(struct fanout *fanout, struct member *member, struct event *con
 			continue;
 		}
 		struct frame *frame = event_frame(event, member->framing);
+		if (event->replaces[member->framing])
+			frame_count = withdraw(fanout, member, event->replaces[member->framing], frames, frame_count);
 		if (frame)
 			frames[frame_count++] = frame;
 	}

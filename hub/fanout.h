@@ -25,6 +25,8 @@ struct fanout_settings {
 	/* Of members that will be sent to next; NULL: there is no need. */
 	void (*prefetch)(const struct room_slot *slots, uint32_t count);
 	bool (*is_writable)(const struct member *member);
+	/* Takes a frame back that still waits for the member, if it does. */
+	void (*withdraw)(struct member *member, const struct frame *frame);
 	/* A room of an event's list that is not a room's name may be a client's Socket.IO id. */
 	struct member *(*find_by_sid)(void *data, struct bytes sid);
 	/* The place of the newest event of the log: what the offset of one that is not journaled says. */

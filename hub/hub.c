@@ -113,6 +113,7 @@ static int open_audience(struct hub *hub, struct error *err)
 		.send = members_send,
 		.prefetch = members_prefetch,
 		.is_writable = members_is_writable,
+		.withdraw = members_withdraw,
 		.find_by_sid = members_find_by_sid,
 		.newest = on_newest,
 		.data = hub,

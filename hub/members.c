@@ -224,6 +224,11 @@ bool members_is_writable(const struct member *member)
 	return session_is_writable(client_session(member->client));
 }
 
+void members_withdraw(struct member *member, const struct frame *frame)
+{
+	session_withdraw(client_session(member->client), frame);
+}
+
 bool members_is_queued(const struct member *member)
 {
 	return session_is_queued(client_session(member->client));

@@ -18,6 +18,7 @@ void members_send(struct member *member, struct frame *const *frames, size_t cou
 /* Of members that are about to be given something. */
 void members_prefetch(const struct room_slot *slots, uint32_t count);
 bool members_is_writable(const struct member *member);
+void members_withdraw(struct member *member, const struct frame *frame);
 bool members_is_queued(const struct member *member);
 void members_await_drained(struct member *member);
 void members_close_slow(struct member *member);

@@ -290,7 +290,10 @@ struct place recovery_place(struct hub *hub, struct member *member)
 
 void recovery_on_event(struct hub *hub, struct event *event)
 {
-	history_append(hub->recovery.history, event, clock_wall_ms());
+	uint64_t number = history_append(hub->recovery.history, event, clock_wall_ms());
+	uint64_t replaced = coalesce_note(hub->recovery.coalesce, event, number);
+	if (replaced != COALESCE_NONE)
+		history_replace(hub->recovery.history, replaced);
 }
 
 void recovery_on_control(struct hub *hub, const struct message *control)
@@ -333,7 +336,8 @@ static int open_parts(struct hub *hub, struct error *err)
 	recovery->stored = stored_new(&(struct stored_bounds){
 		.age_ms = (uint64_t)config->stored_age, .count = (uint64_t)config->stored_sessions, .bytes = (uint64_t)config->stored_bytes,
 	}, err);
-	if (!recovery->history || !recovery->stored)
+	recovery->coalesce = coalesce_new(config->coalesce_types, (uint32_t)config->coalesce_max, err);
+	if (!recovery->history || !recovery->stored || !recovery->coalesce)
 		return -1;
 	size_t batch_bytes = (size_t)config->max_unsent / 2;
 	recovery->walks = walks_new(hub->loop, &(struct walks_settings){
@@ -371,4 +375,5 @@ void recovery_deinit(struct hub *hub)
 {
 	history_free(hub->recovery.history);
 	stored_free(hub->recovery.stored);
+	coalesce_free(hub->recovery.coalesce);
 }

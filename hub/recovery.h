@@ -9,6 +9,7 @@
 
 #include <uv.h>
 
+#include "coalesce.h"
 #include "history.h"
 #include "member.h"
 #include "pid.h"
@@ -34,6 +35,7 @@ struct recovery {
 	struct history *history;
 	struct stored_sessions *stored;
 	struct walks *walks;
+	struct coalesce *coalesce;
 	struct recovery_counters counters;
 	uv_timer_t upkeep;
 };

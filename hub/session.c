@@ -171,6 +171,20 @@ void session_drop_queue(struct session *session, size_t count)
 	}
 }
 
+void session_withdraw(struct session *session, const struct frame *frame)
+{
+	struct frame **queue = session->queue + session->queue_head;
+	uint32_t at = session->queue_len;
+	while (at > 0 && queue[at - 1] != frame)
+		at--;
+	if (at == 0)
+		return;
+	session->unsent -= frame_wire_len(frame) + FRAME_COST;
+	frame_unref(queue[at - 1]);
+	memmove(queue + at - 1, queue + at, (session->queue_len - at) * sizeof(*queue));
+	session->queue_len--;
+}
+
 bool session_is_queued(const struct session *session)
 {
 	return session->queue_len > 0;

@@ -62,6 +62,9 @@ bool session_is_open(const struct session *session);
  * an empty queue is always taken. */
 void session_send(struct session *session, struct frame *const *frames, size_t count);
 
+/* Takes a frame back that is queued; otherwise does nothing. */
+void session_withdraw(struct session *session, const struct frame *frame);
+
 bool session_is_queued(const struct session *session); /* something waits for the transport */
 void session_await_drained(struct session *session);   /* something does: on_drained tells when it left */
 

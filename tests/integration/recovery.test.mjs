@@ -10,7 +10,9 @@ let roomcast;
 const closed = [];
 
 before(async () => {
-	roomcast = await Roomcast.start({ hubs: 2, env: { ROOMCAST_TOKEN_LEEWAY: "0", ROOMCAST_MAX_UNSENT: "256k" } });
+	roomcast = await Roomcast.start({ hubs: 2, env: {
+		ROOMCAST_TOKEN_LEEWAY: "0", ROOMCAST_MAX_UNSENT: "256k", ROOMCAST_COALESCE_TYPES: "Nothing,Coalesced", ROOMCAST_COALESCE_MAX: "200",
+	} });
 });
 
 after(async () => {
@@ -429,6 +431,55 @@ test("a slow client is cut, and walked as fast as it takes", { timeout: 120_000 
 	assertSequence(client.got.Slow, 1, 700);
 	assert.equal((await metrics(roomcast, "hub-1"))['closed_total{reason="too slow"}'], after['closed_total{reason="too slow"}']);
 	assert.equal(client.connects[1].recovered, true);
+});
+
+test("coalesce: updates that a newer one replaced need not be given, creations and deletions always", { timeout: 120_000 }, async () => {
+	const wire = await wireTo("hub-1"), client = follow(wire, ["Coalesced"], websocket);
+	const got = [], padding = "x".repeat(8_000);
+	client.socket.on("data-change", ({ action, data }) => got.push([action, data.id, data.n]));
+	await client.ready();
+	let n = 0;
+	const change = async (action, id, more = {}) => {
+		const answer = await post(roomcast, "data-change", { entityType: "Coalesced", action, data: { id, n: ++n, padding }, ...more });
+		assert.equal(answer.status, 200, JSON.stringify(answer.body));
+	};
+	const updates = async (count) => {
+		for (let i = 0; i < count; i++) await change("UPDATE", 1 + (i % 3));
+	};
+	await updates(6);
+	await until("while it keeps up it gets everything", () => got.length === 6);
+	const before = await metrics(roomcast, "hub-1");
+	wire.freeze();
+	await updates(1500); /* 12 MB */
+	await change("DELETE", 2);
+	await change("CREATE", 2);
+	await updates(30);
+	wire.thaw();
+	const last = n;
+	await until("the last arrived", () => got.at(-1)?.[2] === last, 30_000);
+	const now = await metrics(roomcast, "hub-1");
+	assert.equal(now['closed_total{reason="too slow"}'], before['closed_total{reason="too slow"}']);
+	assert.equal(client.connects.length, 1);
+	assert.ok(got.length < last - 300, `${got.length} of ${last}`);
+	assert.ok(got.every(([, , number], i) => i === 0 || number > got[i - 1][2]), "in order");
+	assert.deepEqual(got.filter(([action]) => action !== "UPDATE").map(([action, id]) => [action, id]), [["DELETE", 2], ["CREATE", 2]]);
+	const gone = got.findIndex(([action]) => action === "DELETE");
+	assert.ok(got.slice(gone - 3, gone).some(([, id]) => id === 2), "what was before the deletion was not replaced by what came after it");
+	for (const id of [1, 2, 3]) assert.equal(got.findLast((each) => each[1] === id)[2], last - 3 + id);
+	/* The same in a walk; and an update that leaves somebody out does not stand for one that is for all. */
+	wire.isDown = true;
+	wire.cut();
+	await until("it noticed", () => !client.isConnected);
+	await updates(30);
+	await change("UPDATE", 4, { excludeUserId: "nobody" });
+	await change("UPDATE", 4);
+	await change("UPDATE", 4, { excludeUserId: "nobody" });
+	got.length = 0;
+	wire.isDown = false;
+	await client.ready(2);
+	await until("the last arrived", () => got.at(-1)?.[2] === n);
+	assert.deepEqual(got.map(([, id, number]) => [id, n - number]), [[1, 5], [2, 4], [3, 3], [4, 1], [4, 0]]);
+	assert.ok((await metrics(roomcast, "hub-1")).walks_replaced_total - now.walks_replaced_total >= 27);
 });
 
 test("control events reach sessions of clients that are away", async () => {

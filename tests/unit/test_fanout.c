@@ -52,6 +52,16 @@ static void on_prefetch(const struct room_slot *slots, uint32_t count)
 	}
 }
 
+static const struct frame *withdrawn; /* last */
+static int withdrawals;
+
+static void on_withdraw(struct member *member, const struct frame *frame)
+{
+	(void)member;
+	withdrawn = frame;
+	withdrawals++;
+}
+
 static bool on_is_writable(const struct member *member)
 {
 	return !((const struct test_member *)member)->is_busy;
@@ -85,8 +95,8 @@ static int setup(void **state)
 	if (rooms_init(&rooms, &err))
 		return -1;
 	fanout = fanout_new(&loop, &rooms, &(struct fanout_settings){
-		.chunk = 32, .backlog_max = 100, .send = on_send, .prefetch = on_prefetch, .is_writable = on_is_writable, .find_by_sid = on_find_by_sid,
-		.newest = on_newest,
+		.chunk = 32, .backlog_max = 100, .send = on_send, .prefetch = on_prefetch, .is_writable = on_is_writable, .withdraw = on_withdraw,
+		.find_by_sid = on_find_by_sid, .newest = on_newest,
 	}, &err);
 	return fanout ? 0 : -1;
 }
@@ -354,6 +364,37 @@ static void test_prefetch_comes_first(void **state)
 		assert_int_equal(people[i].prefetched, i != 40);
 }
 
+/* What waits for a slow client is replaced; a client that is ready is given both. */
+static void test_an_event_may_replace_one_that_waits(void **state)
+{
+	(void)state;
+	struct bytes room = bytes_of("a");
+	struct error err;
+	struct event *events[3];
+	for (uint64_t i = 0; i < 3; i++) {
+		char body[8];
+		snprintf(body, sizeof(body), "%d", (int)i + 1);
+		events[i] = event_from_message(&(struct message){ .kind = MESSAGE_EVENT, .epoch = 1, .seq = i + 1, .rooms = { &room, 1 }, .body = bytes_of(body) }, &err);
+		if (i)
+			events[i]->replaces[FRAMING_PLAIN] = frame_ref(event_frame(events[i - 1], FRAMING_PLAIN));
+	}
+	join(0, "a");
+	join(1, "a");
+	people[1].is_busy = true;
+	withdrawals = 0;
+	const struct frame *second = events[2]->replaces[FRAMING_PLAIN];
+	fanout_publish(fanout, events[0]);
+	fanout_publish(fanout, events[1]); /* both in one go */
+	finish();
+	assert_int_equal(withdrawals, 0);
+	fanout_publish(fanout, events[2]);
+	finish();
+	ASSERT_GOT(0, 1, 2, 3);
+	ASSERT_GOT(1, 2, 3);
+	assert_int_equal(withdrawals, 1);
+	assert_ptr_equal(withdrawn, second);
+}
+
 /* Whatever the chunks, rooms, joins and leaves: what each member gets is in order, once, and nothing misses that was published
  * while it was in the room and stayed. */
 static void test_random_order_holds(void **state)
@@ -420,6 +461,7 @@ int main(void)
 		TEST(test_backpressure),
 		TEST(test_patience_grows_with_the_room),
 		TEST(test_prefetch_comes_first),
+		TEST(test_an_event_may_replace_one_that_waits),
 		TEST(test_random_order_holds),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,6 +65,13 @@ static void on_send(struct member *member, struct frame *const *frames, size_t c
 	}
 }
 
+static void on_withdraw(struct member *member, const struct frame *frame)
+{
+	(void)member;
+	(void)frame;
+	fail();
+}
+
 static bool on_is_writable(const struct member *member)
 {
 	(void)member;
@@ -130,7 +137,7 @@ static int setup(void **state)
 	if (!history || rooms_init(&rooms, &err))
 		return -1;
 	fanout = fanout_new(&loop, &rooms, &(struct fanout_settings){
-		.chunk = 16, .backlog_max = 1 << 20, .send = on_send, .is_writable = on_is_writable, .find_by_sid = on_find_by_sid,
+		.chunk = 16, .backlog_max = 1 << 20, .send = on_send, .is_writable = on_is_writable, .withdraw = on_withdraw, .find_by_sid = on_find_by_sid,
 		.newest = on_newest,
 	}, &err);
 	walks = walks_new(&loop, &(struct walks_settings){
