@@ -21,7 +21,7 @@ static void grant_room(struct hub *hub, struct member *member, struct bytes room
 		log_limited(&hub->control_limit, "msg=\"a room is not joined\" sid=%s room=\"%.*s\" reason=\"%s\"", member->sid, (int)room.len, room.data,
 		            err.text);
 	} else if (!was_member) {
-		recovery_on_join(hub, member, room);
+		recovery_on_grant(hub, member, room);
 	}
 }
 

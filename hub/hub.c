@@ -42,6 +42,7 @@ static bool on_line_standing(void *data, const struct message *standing)
 static void on_line_loss(void *data)
 {
 	control_on_loss(data);
+	recovery_on_loss(data);
 }
 
 static void on_line_round(void *data)
@@ -50,6 +51,7 @@ static void on_line_round(void *data)
 	control_settle(hub);
 	fanout_run(hub->fanout);
 	recovery_on_round(hub);
+	arrivals_try(&hub->arrivals);
 }
 
 /* Before it is ready this hub would owe its clients what it does not have. */
@@ -118,9 +120,8 @@ static int open_audience(struct hub *hub, struct error *err)
 		.newest = on_newest,
 		.data = hub,
 	}, err);
-	if (!hub->fanout || recovery_open(hub, err))
+	if (!hub->fanout || recovery_open(hub, err) || members_open(hub, err))
 		return -1;
-	members_watch_expiry(hub);
 	hub->standing = standing_new(0, 0);
 	if (!hub->standing)
 		return error_set(err, ERROR_SYSTEM, "no memory");
@@ -224,11 +225,16 @@ static void on_recovery_closed(void *data)
 	fanout_close(hub->fanout, on_fanout_closed, hub);
 }
 
+static void on_members_closed(void *data)
+{
+	struct hub *hub = data;
+	recovery_close(hub, on_recovery_closed, hub);
+}
+
 static void on_socketio_closed(void *data)
 {
 	struct hub *hub = data;
-	expiries_close(&hub->expiries);
-	recovery_close(hub, on_recovery_closed, hub);
+	members_close(hub, on_members_closed, hub);
 }
 
 static void on_engine_closed(void *data)

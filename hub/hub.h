@@ -9,6 +9,7 @@
 
 #include <roomcast/log.h>
 
+#include "arrivals.h"
 #include "authentication.h"
 #include "config.h"
 #include "engine.h"
@@ -41,6 +42,7 @@ struct hub {
 	struct member *members; /* by Socket.IO id */
 	struct fanout *fanout;
 	struct recovery recovery;
+	struct arrivals arrivals;
 	struct expiries expiries; /* of members' tokens */
 	struct subscriber *subscriber;
 	struct standing *standing;

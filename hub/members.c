@@ -11,6 +11,8 @@
 #include "command.h"
 #include "control.h"
 
+enum { DOUBT_WAIT = 2000 /* ms */ };
+
 static bool has_namespace(void *data, struct bytes nsp)
 {
 	(void)data;
@@ -97,47 +99,81 @@ static void refuse_blocked(struct hub *hub, struct client *client, uint64_t unti
 /* From here on it is a member, with its rooms. */
 static int admit(struct hub *hub, struct member *member, struct recovery_start *start, struct error *err)
 {
-	if (start->session)
+	bool is_resumed = start->session != NULL;
+	if (is_resumed)
 		client_take_sid(member->client, stored_session_sid(start->session));
 	if (!start->pid[0])
 		member->framing = FRAMING_PLAIN;
+	member->position = fanout_position(hub->fanout);
 	HASH_ADD_KEYPTR(hh, hub->members, member->sid, strlen(member->sid), member);
-	if (join_first_rooms(hub, member, err) || recovery_begin(hub, member, start, err))
+	if (join_first_rooms(hub, member, err))
 		return -1;
-	control_join_granted(hub, member);
+	if (!is_resumed)
+		control_join_granted(hub, member);
+	if (recovery_begin(hub, member, start, err))
+		return -1;
+	if (is_resumed) /* what it has of them since it went away is in its session */
+		control_join_granted(hub, member);
 	return 0;
+}
+
+static void turn_away(struct client *client, const struct error *err)
+{
+	log_error("msg=\"client turned away\" error=\"%s\"", err->text);
+	client_refuse(client, "Server is out of memory", (struct bytes){ 0 });
+}
+
+static void welcome(struct hub *hub, struct member *member, struct recovery_start *start)
+{
+	struct error err;
+	uint64_t blocked_until = control_blocked_until(hub, member);
+	if (blocked_until) {
+		stored_session_free(start->session);
+		forget_identity(member);
+		refuse_blocked(hub, member->client, blocked_until);
+		return;
+	}
+	if (admit(hub, member, start, &err)) {
+		stored_session_free(start->session);
+		forget(hub, member);
+		turn_away(member->client, &err);
+		return;
+	}
+	hub->counters.connects++;
+	log_debug("msg=\"connected\" sid=%s user=\"%s\" resumed=%d", member->sid, member->user_id ? member->user_id : "", member->is_resumed);
+	subscriber_touch(hub->subscriber);
+	client_accept(member->client, start->pid[0] ? start->pid : NULL);
+}
+
+/* A client that shows what it saw; false: whether that can be cannot be told yet. */
+static bool answer_returning(struct client *client, struct bytes auth, bool is_final)
+{
+	struct hub *hub = client_data(client);
+	struct member *member = client_above(client);
+	struct recovery_start start;
+	if (!recovery_judge(hub, member, auth, is_final, &start))
+		return false;
+	welcome(hub, member, &start);
+	return true;
 }
 
 static void on_connect(struct client *client, struct bytes auth, const struct request_info *request)
 {
 	struct hub *hub = client_data(client);
 	struct member *member = client_above(client);
-	struct recovery_start start = { 0 };
 	struct error err;
-	*member = (struct member){ .client = client, .sid = client_sid(client), .position = fanout_position(hub->fanout) };
+	*member = (struct member){ .client = client, .sid = client_sid(client) };
 	bool is_wanted = recovery_is_wanted(hub->recovery.mode, auth, request, client_session_note(client));
 	identify(hub, member, auth, request);
-	uint64_t blocked_until = control_blocked_until(hub, member);
-	if (blocked_until) {
+	if (!is_wanted) {
+		welcome(hub, member, &(struct recovery_start){ 0 });
+		return;
+	}
+	member->framing = FRAMING_OFFSET;
+	if (!answer_returning(client, auth, false) && arrivals_hold(&hub->arrivals, client, auth, &err)) {
 		forget_identity(member);
-		refuse_blocked(hub, client, blocked_until);
-		return;
+		turn_away(client, &err);
 	}
-	if (is_wanted) {
-		member->framing = FRAMING_OFFSET;
-		recovery_judge(hub, member, auth, &start);
-	}
-	if (admit(hub, member, &start, &err)) {
-		log_error("msg=\"client turned away\" error=\"%s\"", err.text);
-		stored_session_free(start.session);
-		forget(hub, member);
-		client_refuse(client, "Server is out of memory", (struct bytes){ 0 });
-		return;
-	}
-	hub->counters.connects++;
-	log_debug("msg=\"connected\" sid=%s user=\"%s\" resumed=%d", member->sid, member->user_id ? member->user_id : "", member->is_resumed);
-	subscriber_touch(hub->subscriber);
-	client_accept(client, start.pid[0] ? start.pid : NULL);
 }
 
 static void on_disconnect(struct client *client, enum close_reason reason)
@@ -145,6 +181,10 @@ static void on_disconnect(struct client *client, enum close_reason reason)
 	struct hub *hub = client_data(client);
 	struct member *member = client_above(client);
 	log_debug("msg=\"disconnected\" sid=%s reason=\"%s\"", member->sid, close_reason_name(reason));
+	if (arrivals_drop(&hub->arrivals, client)) {
+		forget_identity(member);
+		return;
+	}
 	recovery_end(hub, member, reason);
 	forget(hub, member);
 }
@@ -271,9 +311,16 @@ static void on_expired(struct expiry *expiry, void *data)
 	session_close(client_session(member->client), CLOSE_EXPIRED);
 }
 
-void members_watch_expiry(struct hub *hub)
+int members_open(struct hub *hub, struct error *err)
 {
 	expiries_init(&hub->expiries, hub->loop, clock_wall_ms() / 1000, on_expired, hub);
+	return arrivals_init(&hub->arrivals, hub->loop, DOUBT_WAIT, answer_returning, err);
+}
+
+void members_close(struct hub *hub, void (*on_closed)(void *data), void *data)
+{
+	expiries_close(&hub->expiries);
+	arrivals_close(&hub->arrivals, on_closed, data);
 }
 
 struct member *members_find_by_sid(void *data, struct bytes sid)

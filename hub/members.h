@@ -7,8 +7,9 @@
 /* What the Socket.IO layer calls; its data is the hub. */
 struct socketio_handler members_handler(struct hub *hub);
 
-/* Closes the transports of members whose token expires; needs hub->expiries closed in the end. */
-void members_watch_expiry(struct hub *hub);
+/* What members wait for: closes the transports of those whose token expires, holds back CONNECTs. Closed when no client is left. */
+int members_open(struct hub *hub, struct error *err) MUST_CHECK;
+void members_close(struct hub *hub, void (*on_closed)(void *data), void *data);
 
 /* Emits to one member; arguments as client_emit's. With recovery on, the offset is that of what the member has. */
 void members_emit(struct hub *hub, struct member *member, struct bytes arguments);

@@ -173,7 +173,7 @@ static void issue_pid(struct hub *hub, const struct member *member, struct recov
 		start->pid[0] = '\0';
 }
 
-void recovery_judge(struct hub *hub, const struct member *member, struct bytes auth, struct recovery_start *start)
+bool recovery_judge(struct hub *hub, const struct member *member, struct bytes auth, bool is_final, struct recovery_start *start)
 {
 	struct recovery_counters *counters = &hub->recovery.counters;
 	struct pid pid;
@@ -182,20 +182,25 @@ void recovery_judge(struct hub *hub, const struct member *member, struct bytes a
 	enum standing_of_place standing = PLACE_UNKNOWN;
 	if (read_shown(hub, member, auth, &pid, start) == 1) {
 		standing = judge_place(hub, start->place, &is_doubtful);
+		if (standing == PLACE_AHEAD && is_doubtful && !is_final)
+			return false;
+		if (is_doubtful && subscriber_is_following(hub->subscriber)) /* it would have been heard of */
+			standing = PLACE_UNKNOWN;
 		start->session = claim_session(hub, &pid);
 		counters->offsets_stale += standing == PLACE_STALE;
-		counters->offsets_unknown += standing == PLACE_UNKNOWN || is_doubtful;
+		counters->offsets_unknown += standing == PLACE_UNKNOWN;
 		log_debug("msg=\"a client returns\" sid=%s place=%llu.%llu standing=%d", pid.sid, (unsigned long long)start->place.epoch,
 		          (unsigned long long)start->place.seq, (int)standing);
 	}
 	start->is_behind = standing == PLACE_GOOD || standing == PLACE_AHEAD;
 	if (start->session && standing == PLACE_GOOD)
-		return; /* with the pid that it showed */
+		return true; /* with the pid that it showed */
 	stored_session_free(start->session);
 	start->session = NULL;
 	if (!start->is_behind)
 		start->place = newest_of(hub);
 	issue_pid(hub, member, start);
+	return true;
 }
 
 /* --- the start ------------------------------------------------------------------- */
@@ -261,6 +266,12 @@ void recovery_on_join(struct hub *hub, struct member *member, struct bytes room)
 		walk_limit(member, rooms_find(&hub->rooms, room), newest_of(hub));
 }
 
+void recovery_on_grant(struct hub *hub, struct member *member, struct bytes room)
+{
+	if (member->walk)
+		walk_limit(member, rooms_find(&hub->rooms, room), newest_of(hub));
+}
+
 static bool is_judged_since(const struct hub *hub, const struct member *member, struct bytes room, struct place place)
 {
 	const struct history *history = hub->recovery.history;
@@ -301,6 +312,12 @@ void recovery_on_control(struct hub *hub, const struct message *control)
 	stored_control(hub->recovery.stored, control);
 }
 
+/* What control events did to stored sessions may be wrong now: they go, and their clients start behind. */
+void recovery_on_loss(struct hub *hub)
+{
+	stored_clear(hub->recovery.stored);
+}
+
 void recovery_on_round(struct hub *hub)
 {
 	if (hub->recovery.walks)
@@ -317,6 +334,12 @@ static struct place on_newest(void *data)
 static struct place on_reach(void *data)
 {
 	return reach_of(data);
+}
+
+static bool on_may_come(void *data)
+{
+	const struct hub *hub = data;
+	return !subscriber_is_following(hub->subscriber);
 }
 
 static void on_upkeep(uv_timer_t *timer)
@@ -345,7 +368,7 @@ static int open_parts(struct hub *hub, struct error *err)
 		.batch_bytes = batch_bytes < BATCH_BYTES ? batch_bytes : BATCH_BYTES,
 		.history = recovery->history, .rooms = &hub->rooms, .fanout = hub->fanout,
 		.send = members_send, .is_queued = members_is_queued, .await_drained = members_await_drained, .close = members_close_slow,
-		.newest = on_newest, .reach = on_reach, .data = hub,
+		.newest = on_newest, .reach = on_reach, .may_come = on_may_come, .data = hub,
 	}, err);
 	return recovery->walks ? 0 : -1;
 }

@@ -58,8 +58,9 @@ struct recovery_start {
 	char pid[PID_TEXT_MAX + 1];     /* for client_accept; "" when it gets none */
 };
 
-/* Judges what a client shows in auth, whose identity is known. May close the connection that it had before. */
-void recovery_judge(struct hub *hub, const struct member *member, struct bytes auth, struct recovery_start *start);
+/* Judges what a client shows in auth, whose identity is known. May close the connection that it had before. false: it claims to have seen
+ * more of the log than this hub has heard of: to be asked again when the hub heard more; is_final: not any more. */
+bool recovery_judge(struct hub *hub, const struct member *member, struct bytes auth, bool is_final, struct recovery_start *start) MUST_CHECK;
 /* The member has its identity, its id, and the rooms that everybody has. Consumes the session. */
 int recovery_begin(struct hub *hub, struct member *member, struct recovery_start *start, struct error *err) MUST_CHECK;
 /* It goes: it may come back. */
@@ -67,6 +68,7 @@ void recovery_end(struct hub *hub, struct member *member, enum close_reason reas
 
 /* A room was joined, by the client or by a publisher. */
 void recovery_on_join(struct hub *hub, struct member *member, struct bytes room);
+void recovery_on_grant(struct hub *hub, struct member *member, struct bytes room);
 /* Whether the member misses nothing of a room: was_member: it was in it when it asked. */
 bool recovery_covers(const struct hub *hub, const struct member *member, struct bytes room, bool was_member);
 /* Everything up to here was given to the member, which may be given something to that end. */
@@ -75,6 +77,7 @@ struct place recovery_place(struct hub *hub, struct member *member);
 /* An event of the log, before fan-out gets it. */
 void recovery_on_event(struct hub *hub, struct event *event);
 void recovery_on_control(struct hub *hub, const struct message *control);
+void recovery_on_loss(struct hub *hub); /* of events or of control events */
 void recovery_on_round(struct hub *hub);
 
 #endif

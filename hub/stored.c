@@ -190,6 +190,12 @@ void stored_expire(struct stored_sessions *stored, uint64_t now_ms)
 		drop(stored, stored->by_sid);
 }
 
+void stored_clear(struct stored_sessions *stored)
+{
+	while (stored->by_sid)
+		drop(stored, stored->by_sid);
+}
+
 const char *stored_session_sid(const struct stored_session *session)
 {
 	return session->sid;
@@ -261,8 +267,7 @@ void stored_free(struct stored_sessions *stored)
 {
 	if (!stored)
 		return;
-	while (stored->by_sid)
-		drop(stored, stored->by_sid);
+	stored_clear(stored);
 	free(stored);
 }
 

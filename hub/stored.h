@@ -36,6 +36,7 @@ struct stored_figures stored_figures(const struct stored_sessions *stored);
 void stored_put(struct stored_sessions *stored, const struct member *member, uint64_t now_ms);
 /* Hands it over, for stored_session_free; NULL: not here (any more). */
 struct stored_session *stored_take(struct stored_sessions *stored, const char *sid, uint64_t now_ms);
+void stored_clear(struct stored_sessions *stored);
 void stored_expire(struct stored_sessions *stored, uint64_t now_ms);
 /* A CONTROL event at its place. */
 void stored_control(struct stored_sessions *stored, const struct message *control);

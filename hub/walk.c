@@ -316,6 +316,10 @@ static void on_wait_due(struct deadline *deadline, void *data)
 static void on_ahead_due(struct deadline *deadline, void *data)
 {
 	struct walks *walks = data;
+	if (walks->settings.may_come(walks->settings.data)) {
+		deadlines_set(&walks->ahead_wait, deadline);
+		return;
+	}
 	walks->figures.never_reached++;
 	go_live(walk_of(deadline));
 }

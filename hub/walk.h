@@ -37,6 +37,7 @@ struct walks_settings {
 	/* The history no longer has what comes next for it. */
 	void (*close)(struct member *member);
 	struct place (*newest)(void *data); /* of the log: the history's, or a later one */
+	bool (*may_come)(void *data);       /* what a member is ahead by may still come although it has not in time */
 	struct place (*reach)(void *data);  /* the place behind which the history has everything */
 	void *data;
 };

@@ -26,20 +26,20 @@ const follow = (wire, types, options) => keep(new Follower(wire.url, types, opti
 const websocket = { transports: ["websocket"] }, polling = { transports: ["polling"] };
 
 /** Publishes n = from..to of a type, one after the other. */
-async function publish(entityType, from, to, more = {}) {
+async function publish(entityType, from, to, more = {}, where = roomcast) {
 	for (let n = from; n <= to; n++) {
-		const answer = await post(roomcast, "data-change", { entityType, action: "UPDATE", data: { id: 1, n }, ...more });
+		const answer = await post(where, "data-change", { entityType, action: "UPDATE", data: { id: 1, n }, ...more });
 		assert.equal(answer.status, 200, JSON.stringify(answer.body));
 	}
 }
 
 /** Publishes about 200 events a second until stopped; returns how many they were. */
-function publishing(entityType) {
+function publishing(entityType, where = roomcast) {
 	let n = 0, isOn = true;
 	const done = (async () => {
 		const start = Date.now();
 		while (isOn) {
-			await publish(entityType, n + 1, ++n);
+			await publish(entityType, n + 1, ++n, {}, where);
 			const ahead = n * 5 - (Date.now() - start);
 			if (ahead > 0) await new Promise((resolve) => setTimeout(resolve, ahead));
 		}
@@ -105,21 +105,27 @@ test("same hub, over the other transport", async () => {
 	assertSequence(client.got.Other, 1, 33);
 });
 
-test("same hub, cut in the middle of an upgrade", async () => {
-	const wire = await wireTo("hub-1"), client = follow(wire, ["Upgrade"], { transports: ["polling", "websocket"] });
-	const source = publishing("Upgrade");
+/* A client whose WebSocket dies between its probe and its `5` has paused polling, and does nothing until it misses a heartbeat. */
+test("same hub, cut in the middle of an upgrade", { timeout: 120_000 }, async (t) => {
+	const lively = await Roomcast.start({ env: { ROOMCAST_PING_INTERVAL: "500ms", ROOMCAST_PING_TIMEOUT: "1s" } });
+	t.after(() => lively.stop());
+	const wire = keep(await Wire.to(hubSocket(lively, "hub-1"))), client = follow(wire, ["Upgrade"], { transports: ["polling", "websocket"] });
+	t.after(() => client.close());
+	const source = publishing("Upgrade", lively);
 	await client.ready();
-	for (let round = 0; round < 6; round++) {
+	for (let round = 0; round < 8; round++) {
 		let isReached = false;
 		client.socket.io.once("open", () => client.socket.io.engine.once(round % 2 ? "upgrading" : "upgrade", () => (isReached = true)));
 		wire.cut();
-		await until("it upgrades", () => isReached);
+		await until("it upgrades", () => {
+			if (client.disconnects.length <= round) wire.cut(); /* between two polls there was nothing to cut */
+			return isReached;
+		}, 30_000);
 	}
 	wire.cut();
 	const last = await source.stop();
 	await client.has("Upgrade", last);
-	const first = client.got.Upgrade[0];
-	assertSequence(client.got.Upgrade, first, last);
+	assertSequence(client.got.Upgrade, client.got.Upgrade[0], last);
 	assert.ok(client.connects.slice(1).every(({ recovered }) => recovered), JSON.stringify(client.connects));
 });
 
@@ -129,15 +135,16 @@ test("same hub, cut again and again while events flow and while they are replaye
 	const clients = wires.map((wire, i) => follow(wire, ["Flow"], ways[i]));
 	await Promise.all(clients.map((client) => client.ready()));
 	const source = publishing("Flow");
-	for (let round = 0; round < 40; round++) {
+	const deadline = Date.now() + 60_000;
+	for (let round = 0; clients.some((client) => client.connects.length < 8); round++) {
+		assert.ok(Date.now() < deadline, "cut often enough");
 		await new Promise((resolve) => setTimeout(resolve, 20 + (round * 37) % 150));
-		(round % 3 ? wires[round % 3].cut() : wires[0].halfOpen());
+		(round % 4 ? wires[round % 4 - 1].cut() : wires[0].halfOpen());
 	}
 	const last = await source.stop();
 	for (const client of clients) {
 		await client.has("Flow", last);
 		assertSequence(client.got.Flow, 1, last);
-		assert.ok(client.connects.length > 5);
 		assert.ok(client.connects.slice(1).every(({ recovered }) => recovered), JSON.stringify(client.connects));
 	}
 });
@@ -232,6 +239,7 @@ test("a hub that is behind its client gives nothing twice", { timeout: 60_000 },
 		process.kill(pid, "SIGCONT");
 	}
 	await client.ready(2);
+	assert.equal(client.ack.recovered, true);
 	await publish("Behind", 51, 60);
 	await client.has("Behind", 60);
 	assertSequence(client.got.Behind, 1, 60);
@@ -513,7 +521,7 @@ test("the status tells the history's figures", async () => {
 	const status = await (await fetch(`${roomcast.url}/api/socket`)).json();
 	assert.ok(status.history.events > 100);
 	assert.ok(status.history.bytes > status.history.events * 100);
-	assert.ok(status.history.rooms > 5);
+	assert.ok(status.history.rooms > 0);
 	assert.deepEqual(Object.keys(status.history.bounds), ["ageMs", "events", "bytes"]);
 	assert.equal(typeof status.storedSessions, "number");
 });
