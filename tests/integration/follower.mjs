@@ -140,13 +140,18 @@ export function assertSequence(numbers, first, last, what = "") {
 	assert.deepEqual(numbers, Array.from({ length: last - first + 1 }, (_, i) => first + i), what);
 }
 
-/** A hub's metrics as an object. */
-export async function metrics(roomcast, name) {
-	const text = await new Promise((resolve, reject) => {
-		request({ socketPath: hubSocket(roomcast, name), path: "/metrics" }, (response) => {
-			let body = "";
-			response.setEncoding("utf8").on("data", (piece) => (body += piece)).on("end", () => resolve(body));
-		}).on("error", reject).end();
+/** What a hub answers to a GET of its own socket: { status, text }; status 0 when it does not. */
+export function ask(roomcast, name, path) {
+	return new Promise((resolve) => {
+		request({ socketPath: hubSocket(roomcast, name), path }, (response) => {
+			let text = "";
+			response.setEncoding("utf8").on("data", (piece) => (text += piece)).on("end", () => resolve({ status: response.statusCode, text }));
+		}).on("error", () => resolve({ status: 0, text: "" })).end();
 	});
+}
+
+/** A hub's metrics as an object; empty when it does not answer. */
+export async function metrics(roomcast, name) {
+	const { text } = await ask(roomcast, name, "/metrics");
 	return Object.fromEntries([...text.matchAll(/^roomcast_hub_(.+) (\d+)$/gm)].map(([, key, value]) => [key, Number(value)]));
 }

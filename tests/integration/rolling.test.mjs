@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { Follower, assertSequence, hubSocket, metrics } from "./follower.mjs";
+import { Follower, ask, assertSequence, metrics } from "./follower.mjs";
 import { Roomcast, isAlive, until } from "./roomcast.mjs";
 import { post } from "./publisher.mjs";
 
@@ -49,7 +49,7 @@ async function restart(hub) {
 	await until(`${hub} has ended`, () => !isAlive(pid), 20_000);
 	await until(`${hub} is back`, async () => {
 		const now = roomcast.pid(hub);
-		return now && now !== pid && (await metrics(roomcast, hub).catch(() => null))?.history_events > 0;
+		return now && now !== pid && (await ask(roomcast, hub, "/readyz")).status === 200;
 	}, 30_000);
 }
 
@@ -58,7 +58,7 @@ test("all hubs are restarted one after the other, twice, under 200 events a seco
 	for (let i = 0; i < 18; i++) {
 		const client = new Follower(roomcast.url, ROOMS, ways[i % 3]);
 		/* A handshake that an end user sees refused; a poll or a WebSocket that is cut is another matter. */
-		client.socket.io.on("reconnect_error", (error) => refusals.push(`${i}: ${error.message} ${error.description?.status ?? ""}`));
+		client.socket.io.on("reconnect_error", (error) => refusals.push(`${i}: ${error.message} ${error.description}`));
 		clients.push(client);
 	}
 	await Promise.all(clients.map((client) => client.ready()));
@@ -80,11 +80,7 @@ test("all hubs are restarted one after the other, twice, under 200 events a seco
 });
 
 test("closings are spread over the window, handshakes get 503 meanwhile, known clients are served", { timeout: 60_000 }, async () => {
-	const url = { socketPath: hubSocket(roomcast, "hub-1") };
-	const { request } = await import("node:http");
-	const handshake = () => new Promise((resolve) => {
-		request({ ...url, path: "/api/socket/?EIO=4&transport=polling" }, (response) => resolve(response.resume().statusCode)).on("error", () => resolve(0)).end();
-	});
+	const handshake = async () => (await ask(roomcast, "hub-1", "/api/socket/?EIO=4&transport=polling")).status;
 	assert.equal(await handshake(), 200);
 	const pid = roomcast.pid("hub-1"), here = await metrics(roomcast, "hub-1");
 	assert.ok(here.clients > 3);
@@ -92,8 +88,8 @@ test("closings are spread over the window, handshakes get 503 meanwhile, known c
 	await until("it drains", async () => (await handshake()) === 503);
 	const counts = new Set();
 	await until("it has ended", async () => {
-		const now = await metrics(roomcast, "hub-1").catch(() => null);
-		if (now && isAlive(pid)) counts.add(now.clients);
+		const { clients } = await metrics(roomcast, "hub-1");
+		if (clients !== undefined && isAlive(pid)) counts.add(clients);
 		return !isAlive(pid);
 	}, 20_000);
 	assert.ok(counts.size > 2, `clients left in steps: ${[...counts]}`);
