@@ -42,4 +42,9 @@ static inline bool event_is_droppable(const struct event *event)
 	return event->message.kind == MESSAGE_VOLATILE && event->message.droppable;
 }
 
+static inline bool event_replaces(const struct event *event)
+{
+	return event->replaces[FRAMING_PLAIN] || event->replaces[FRAMING_OFFSET];
+}
+
 #endif

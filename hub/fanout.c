@@ -281,7 +281,7 @@ static uint32_t job_remaining(const struct job *job)
 
 /* The frames of a broadcast, for members to whom all of its events go. */
 struct batch {
-	bool is_for_all; /* nobody is excluded from any of them, and none may be dropped */
+	bool is_for_all; /* nobody is excluded from any of them, and none may be dropped or replaces another */
 	size_t counts[FRAMING_COUNT]; /* 0: not yet looked up */
 	struct frame *frames[FRAMING_COUNT][JOB_EVENTS_MAX];
 };
@@ -292,8 +292,9 @@ static void batch_init(struct batch *batch, const struct job *job)
 	memset(batch->counts, 0, sizeof(batch->counts));
 	batch->is_for_all = true;
 	for (uint32_t i = 0; i < job->event_count; i++) {
-		const struct message *message = &job->events[i]->message;
-		if (message->exclude_user.len || message->exclude_sid.len || message->except.count || event_is_droppable(job->events[i]))
+		const struct event *event = job->events[i];
+		const struct message *message = &event->message;
+		if (message->exclude_user.len || message->exclude_sid.len || message->except.count || event_is_droppable(event) || event_replaces(event))
 			batch->is_for_all = false;
 	}
 }

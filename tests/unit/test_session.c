@@ -83,6 +83,13 @@ static void on_message(struct session *of, struct bytes message, bool is_binary,
 	snprintf(story + used, sizeof(story) - used, is_binary ? "<%.*s> " : "(%.*s) ", (int)message.len, message.data);
 }
 
+static void on_drained(struct session *of)
+{
+	assert_ptr_equal(of, session);
+	assert_false(session_is_queued(of));
+	tell("drained ");
+}
+
 static void on_close(struct session *of, enum close_reason reason)
 {
 	assert_ptr_equal(of, session);
@@ -107,7 +114,8 @@ static int setup(void **state)
 		.close_linger_ms = HOUR_MS, .max_payload = 1000, .max_unsent = 1000, .max_sessions = 10,
 	};
 	const struct session_handler handler = {
-		.above_size = ABOVE_SIZE, .on_open = on_open, .on_message = on_message, .on_close = on_close, .data = &loop,
+		.above_size = ABOVE_SIZE, .on_open = on_open, .on_message = on_message, .on_drained = on_drained,
+		.on_close = on_close, .data = &loop,
 	};
 	engine = engine_new(&loop, NULL, &settings, &handler, &err);
 	assert_non_null(engine);
@@ -234,6 +242,73 @@ static void test_slow_client_is_closed(void **state)
 	assert_string_equal(wire.sent, ""); /* nothing of it, and nothing after it */
 }
 
+/* What is larger than the bound cannot be sent in pieces: it is taken when nothing else waits. */
+static void test_one_frame_past_the_bound(void **state)
+{
+	(void)state;
+	char large[2001];
+	memset(large, 'x', 2000);
+	large[2000] = '\0';
+	wire.is_busy = true;
+	send_all(large, NULL);
+	assert_true(session_is_open(session));
+	assert_true(session_is_queued(session));
+	send_all("more", NULL);
+	assert_false(session_is_open(session));
+}
+
+static void test_tells_once_when_the_queue_has_drained(void **state)
+{
+	(void)state;
+	wire.is_busy = true;
+	send_all("a", "b", NULL);
+	assert_true(session_is_queued(session));
+	session_await_drained(session);
+	wire.is_busy = false;
+	wire.takes = 1;
+	session_flush(session);
+	assert_string_equal(story, "open ");
+	session_flush(session);
+	assert_string_equal(story, "open drained ");
+	wire.is_busy = true;
+	send_all("c", NULL);
+	wire.is_busy = false;
+	session_flush(session);
+	assert_string_equal(story, "open drained "); /* nobody asked */
+}
+
+static void test_withdrawn_frames_are_not_sent(void **state)
+{
+	(void)state;
+	struct frame *frames[4], *other = frame_from_bytes(bytes_of("b"), false);
+	for (int i = 0; i < 4; i++)
+		frames[i] = frame_from_bytes(bytes_of((const char *[]){ "a", "b", "c", "d" }[i]), false);
+	wire.is_busy = true;
+	session_send(session, frames, 4);
+	size_t unsent = session->unsent;
+	session_withdraw(session, other); /* the same text is not the same frame */
+	assert_int_equal(session->unsent, unsent);
+	session_withdraw(session, frames[1]);
+	session_withdraw(session, frames[1]);
+	session_withdraw(session, frames[3]);
+	assert_int_equal(session->unsent, unsent / 2);
+	wire.is_busy = false;
+	session_flush(session);
+	assert_string_equal(wire.sent, "[a][c];");
+	assert_int_equal(session->unsent, 0);
+	wire.is_busy = true;
+	session_send(session, frames, 1);
+	session_withdraw(session, frames[0]); /* the only one */
+	assert_false(session_is_queued(session));
+	wire.is_busy = false;
+	session_send(session, frames + 2, 1);
+	assert_string_equal(wire.sent, "[a][c];[c];");
+	session_withdraw(session, frames[2]);
+	for (int i = 0; i < 4; i++)
+		frame_unref(frames[i]);
+	frame_unref(other);
+}
+
 /* Many small frames are not free: each costs more than its bytes. */
 static void test_many_small_frames_are_bounded(void **state)
 {
@@ -338,6 +413,7 @@ int main(void)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_admission), TEST(test_sends_at_once_or_queues_in_order), TEST(test_queue_in_pieces), TEST(test_slow_client_is_closed),
+		TEST(test_one_frame_past_the_bound), TEST(test_tells_once_when_the_queue_has_drained), TEST(test_withdrawn_frames_are_not_sent),
 		TEST(test_many_small_frames_are_bounded), TEST(test_packets), TEST(test_close_packet), TEST(test_ping_from_the_client),
 		TEST(test_end), TEST(test_lingering), TEST(test_reasons_have_names), TEST(test_forgets_the_request),
 	};
