@@ -62,7 +62,7 @@ struct history {
 	uint32_t source_count, source_capacity;
 	uint64_t read_from;
 	bool is_heap, has_failed;
-	uint64_t freed;          /* bytes since the system was last given memory back */
+	uint64_t most_bytes;     /* since the system was last given memory back */
 };
 
 static size_t cost_of(size_t size)
@@ -324,7 +324,6 @@ static void mark_unjudged(const struct entry *entry, const struct message *messa
 
 static void drop_oldest(struct history *history)
 {
-	uint64_t before = history->bytes;
 	struct entry *entry = entry_at(history, history->first);
 	uint32_t count;
 	struct index *const *rooms = entry_rooms(entry, &count);
@@ -340,7 +339,6 @@ static void drop_oldest(struct history *history)
 	history->reach = entry->place;
 	history->dropped++;
 	close_oldest_entry(history);
-	history->freed += before - history->bytes;
 }
 
 static bool is_past_bounds(const struct history *history, uint64_t now_ms)
@@ -362,9 +360,9 @@ void history_trim(struct history *history, uint64_t now_ms)
 {
 	drop_what_is_past_bounds(history, now_ms);
 	/* What was freed between pieces that stay would not go back to the system by itself. */
-	if (history->freed >= GIVE_BACK_BYTES && history->freed > history->bytes / 4) {
+	if (history->most_bytes > 2 * history->bytes + GIVE_BACK_BYTES) {
 		malloc_trim(0);
-		history->freed = 0;
+		history->most_bytes = history->bytes;
 	}
 }
 
@@ -408,6 +406,8 @@ uint64_t history_append(struct history *history, struct event *event, uint64_t n
 		return number;
 	}
 	history->newest = place;
+	if (history->bytes > history->most_bytes)
+		history->most_bytes = history->bytes;
 	drop_what_is_past_bounds(history, now_ms);
 	return number;
 }

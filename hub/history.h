@@ -35,7 +35,7 @@ void history_free(struct history *history);
 uint64_t history_append(struct history *history, struct event *event, uint64_t now_ms);
 /* The entry was replaced by a later one: readers pass it over. Forgotten numbers do no harm. */
 void history_replace(struct history *history, uint64_t number);
-/* Drops what is too old, and gives the system back what a while of dropping freed: to be called now and then. */
+/* Drops what is too old, and gives the system memory back when little of what it once took is left: to be called now and then. */
 void history_trim(struct history *history, uint64_t now_ms);
 /* Forgets everything; from now on it reaches back to that place. */
 void history_restart(struct history *history, struct place reach);

@@ -189,8 +189,8 @@ bool recovery_judge(struct hub *hub, const struct member *member, struct bytes a
 		start->session = claim_session(hub, &pid);
 		counters->offsets_stale += standing == PLACE_STALE;
 		counters->offsets_unknown += standing == PLACE_UNKNOWN;
-		log_debug("msg=\"a client returns\" sid=%s place=%llu.%llu standing=%d", pid.sid, (unsigned long long)start->place.epoch,
-		          (unsigned long long)start->place.seq, (int)standing);
+		log_debug("msg=\"a client returns\" sid=%s issued_ms=%llu place=%llu.%llu standing=%d", pid.sid, (unsigned long long)pid.issued_ms,
+		          (unsigned long long)start->place.epoch, (unsigned long long)start->place.seq, (int)standing);
 	}
 	start->is_behind = standing == PLACE_GOOD || standing == PLACE_AHEAD;
 	if (start->session && standing == PLACE_GOOD)
