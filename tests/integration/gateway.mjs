@@ -57,6 +57,11 @@ export class GatewaySite {
 		});
 	}
 
+	/** A second one on the same state directory; nginx has it at /second. Not waited for. */
+	spawnSecond() {
+		return this.spawnGateway([`--listen=${this.dir}/gateway-2.sock`, `--events=ipc://${this.dir}/events-2.sock`, `--line=ipc://${this.dir}/line-2.sock`]);
+	}
+
 	async killGateway() {
 		this.gateway.kill("SIGKILL");
 		await this.gateway.ended;
@@ -74,6 +79,7 @@ http {
 		listen 127.0.0.1:${port};
 		client_max_body_size 8m;
 		location /api/broadcast { fastcgi_pass gateway; fastcgi_keep_conn on; include /etc/nginx/fastcgi_params; }
+		location /second/ { rewrite ^/second/(.*) /api/broadcast/$1 break; fastcgi_pass unix:${dir}/gateway-2.sock; include /etc/nginx/fastcgi_params; }
 		location /plain/ { rewrite ^/plain/(.*) /api/broadcast/$1 break; fastcgi_pass unix:${dir}/gateway.sock; include /etc/nginx/fastcgi_params; }
 		location /split/ {
 			fastcgi_pass gateway; include /etc/nginx/fastcgi_params; fastcgi_param REQUEST_URI "";

@@ -311,3 +311,40 @@ test("status: the role, the journal, and hubs that were there and are silent", a
 	assert.ok(status.silentHubs.every((hub) => hub.lastReportSeconds > 0));
 	assert.ok(status.journal.stored > 0 && status.journal.groups > 0);
 });
+
+test("a second gateway on the same journal hands on, and takes over", async () => {
+	const second = site.spawnSecond();
+	await until("it stands by", () => second.text.includes("msg=started") && second.text.includes("role=standby"));
+	const post = (body, headers) => site.call("POST", "/second/data-change", { ...site.json, ...headers }, JSON.stringify(body));
+	const id = newEntity();
+	const handedOn = await until("it has found the first", async () => {
+		const answer = await post(change(id), keyed("handed-on"));
+		return answer.status === 202 && answer;
+	});
+	const { epoch } = await site.status();
+	assert.equal(handedOn.json.id.split(".")[0], String(epoch));
+	assert.equal((await site.post("/data-change", change(id), keyed("handed-on"))).json.repeated, true);
+	const wrong = await site.call("POST", "/second/data-change", { ...site.json, Authorization: "Bearer wrong" }, "{}");
+	assert.deepEqual([wrong.status, wrong.json.code], [401, "unauthorized"]);
+
+	await site.killGateway();
+	const repeated = await until("it has taken over", async () => {
+		const answer = await post(change(id), keyed("handed-on"));
+		if (answer.status !== 202) assert.ok([503, 504].includes(answer.status), answer.text);
+		return answer.status === 202 && answer;
+	});
+	assert.deepEqual([repeated.json.id, repeated.json.repeated], [handedOn.json.id, true]);
+	const next = await post(change(id));
+	assert.equal(next.json.version, 2);
+	assert.ok(Number(next.json.id.split(".")[0]) > epoch);
+
+	await site.startGateway();
+	const back = await until("the first hands on now", async () => {
+		const answer = await site.post("/data-change", change(id), keyed("handed-back"));
+		return answer.status === 202 && answer;
+	});
+	assert.equal(back.json.id.split(".")[0], next.json.id.split(".")[0]);
+	second.kill("SIGTERM");
+	assert.equal((await second.ended).code, 0);
+	await until("the first is active again", async () => (await site.status().catch(() => ({}))).role === "active");
+});
