@@ -91,6 +91,7 @@ enum hello_result hubs_hello(struct hubs *hubs, const struct message *hello, con
 	known->clients = hello->clients;
 	known->rooms = hello->room_count;
 	known->routing = *from;
+	known->is_departed = false;
 	known->epoch = hello->epoch;
 	known->seq = hello->seq;
 	known->heard_ms = now_ms;
@@ -134,7 +135,7 @@ size_t hubs_expire(struct hubs *hubs, uint64_t now_ms, uint64_t silence_ms, void
 	while (hubs->silent_count && now_ms - hubs->silent[0].heard_ms > HUBS_REMEMBER_MS)
 		forget_silent(hubs, 0);
 	for (size_t i = 0; i < hubs->count;) {
-		if (now_ms - hubs->items[i].heard_ms <= silence_ms) {
+		if (!hubs->items[i].is_departed && now_ms - hubs->items[i].heard_ms <= silence_ms) {
 			i++;
 			continue;
 		}

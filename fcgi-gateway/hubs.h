@@ -27,6 +27,7 @@ struct hub {
 	uint64_t heard_ms;         /* last hello or report */
 	uint64_t relay_counter;    /* of the last relayed message */
 	bool is_greeted;           /* its WELCOME is being written */
+	bool is_departed;          /* its connection ended */
 	struct repair repair;
 };
 
@@ -71,7 +72,7 @@ bool hub_report(struct hub *hub, const struct message *report, uint64_t now_ms);
 bool hub_relays(struct hub *hub, const struct message *relay);
 
 void hubs_remove(struct hubs *hubs, struct hub *hub);
-/* Those silent for longer become silent hubs; calls gone for each before. Returns how many. */
+/* Those silent for longer, and those departed, become silent hubs; calls gone for each before. Returns how many. */
 size_t hubs_expire(struct hubs *hubs, uint64_t now_ms, uint64_t silence_ms, void (*gone)(const struct hub *hub));
 
 uint64_t hubs_clients(const struct hubs *hubs);

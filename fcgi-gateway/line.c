@@ -137,6 +137,7 @@ static void wait_for_work(struct line *line)
 	zmq_pollitem_t items[] = {
 		{ .socket = line->router, .events = ZMQ_POLLIN },
 		{ .fd = line->wake_fd, .events = ZMQ_POLLIN },
+		{ .socket = line->departures, .events = ZMQ_POLLIN },
 	};
 	uint64_t now_ms = clock_monotonic_ms(), until_ms = next_heartbeat(line), times;
 	uint64_t patience_ms = until_ms > now_ms ? until_ms - now_ms : 0;
@@ -144,7 +145,9 @@ static void wait_for_work(struct line *line)
 		patience_ms = line->settings.heartbeat_ms;
 	if (line->has_answers && patience_ms > ANSWERS_TICK_MS)
 		patience_ms = ANSWERS_TICK_MS;
-	zmq_poll(items, 2, (long)patience_ms);
+	if (now_ms <= line->departure_ms + LINE_DEPARTURE_MS && patience_ms > LINE_DEPARTURE_LOOK_MS)
+		patience_ms = LINE_DEPARTURE_LOOK_MS;
+	zmq_poll(items, 3, (long)patience_ms);
 	if (items[1].revents && read(line->wake_fd, &times, sizeof(times)) < 0 && errno != EAGAIN)
 		log_error("msg=\"line cannot be woken\" error=\"%s\"", strerror(errno));
 }
@@ -175,6 +178,7 @@ static void *run(void *data)
 		line_receive_all(line);
 		line_take_answers(line);
 		line->has_answers = !line_send_answers(line);
+		line_notice_departures(line, clock_monotonic_ms());
 		line_expire_hubs(line, clock_monotonic_ms());
 		push_repairs(line, clock_monotonic_ms());
 	}

@@ -23,10 +23,14 @@ struct outgoing;
 struct line_forwards;
 struct line_reader;
 
+/* For so long after a connection ended, hubs are looked at, at such intervals. */
+enum { LINE_DEPARTURE_MS = 300, LINE_DEPARTURE_LOOK_MS = 100 };
+
 struct line {
 	struct line_reader *reader;
 	struct line_settings settings;
 	void *context, *publisher, *router;
+	void *departures; /* tells when a connection of the router ends */
 	char endpoint[MESSAGE_NAME_MAX]; /* of publisher, as hubs reach it */
 	int wake_fd;
 	pthread_t thread;
@@ -51,6 +55,7 @@ struct line {
 	/* The line thread's own. */
 	uint64_t heartbeat_at_ms, last_heartbeat_ms;
 	bool has_answers;   /* that could not be sent yet */
+	uint64_t departure_ms, departed_look_ms; /* when a connection ended, and when hubs were last looked at for that */
 	uint64_t pushed_ms; /* when hubs were last looked at for what they lack */
 	bool is_changed; /* counts, since the last heartbeat */
 	unsigned seen_activations;
@@ -71,6 +76,9 @@ enum delivery line_send(struct line *line, const struct routing_id *to, const st
 /* Reads one message of ROUTER; false when there is none. It is whole when it has exactly two parts: routing id and content. */
 bool line_receive(struct line *line, struct routing_id *from, zmq_msg_t *content, bool *is_whole);
 
+/* Whether a connection of the router ended since this was last asked. */
+bool line_hears_departure(struct line *line);
+
 /* --- line_queue.c --- */
 
 void line_wake(struct line *line);
@@ -83,6 +91,8 @@ void line_send_heartbeat(struct line *line, uint64_t now_ms);
 /* A number of messages, so that others get their turn. */
 void line_receive_all(struct line *line);
 void line_expire_hubs(struct line *line, uint64_t now_ms);
+/* Hubs whose connection ended are gone at once: their clients are somewhere else already, or soon. */
+void line_notice_departures(struct line *line, uint64_t now_ms);
 /* The end of being active: every hub is told to go. */
 void line_dismiss_hubs(struct line *line);
 

@@ -16,6 +16,8 @@ enum {
 	LINGER_MS = 300,               /* at the end: what was answered as published should leave */
 };
 
+static const char departures_endpoint[] = "inproc://departures";
+
 struct socket_option {
 	int name, value;
 };
@@ -68,15 +70,30 @@ int line_open_sockets(struct line *line, struct error *err)
 	                           sizeof(router_options) / sizeof(router_options[0]), err);
 	if (!line->router)
 		return -1;
-	if (zmq_getsockopt(line->publisher, ZMQ_LAST_ENDPOINT, line->endpoint, &size))
+	line->departures = zmq_socket(line->context, ZMQ_PAIR);
+	if (zmq_getsockopt(line->publisher, ZMQ_LAST_ENDPOINT, line->endpoint, &size) || !line->departures
+	    || zmq_socket_monitor(line->router, departures_endpoint, ZMQ_EVENT_DISCONNECTED) || zmq_connect(line->departures, departures_endpoint))
 		return error_set(err, ERROR_SYSTEM, "ZeroMQ: %s", zmq_strerror(errno));
 	return 0;
+}
+
+bool line_hears_departure(struct line *line)
+{
+	zmq_msg_t part; /* an event has two: what, and where */
+	bool result = false;
+	zmq_msg_init(&part);
+	while (zmq_msg_recv(&part, line->departures, ZMQ_DONTWAIT) >= 0)
+		result = true;
+	zmq_msg_close(&part);
+	return result;
 }
 
 void line_close_sockets(struct line *line)
 {
 	if (line->publisher)
 		zmq_close(line->publisher);
+	if (line->departures)
+		zmq_close(line->departures);
 	if (line->router)
 		zmq_close(line->router);
 	if (line->context)

@@ -58,8 +58,8 @@ static void hubs_changed(struct line *line)
 /* Says something to which a hub that is there has nothing to do: that what it has is not needed any more. */
 static bool is_reachable(struct line *line, const struct hub *hub)
 {
-	struct message nothing = { .kind = MESSAGE_GONE, .epoch = hub->epoch, .first_seq = hub->seq };
-	return !hub->epoch || !hub->seq || line_send(line, &hub->routing, &nothing) != DELIVERY_GONE;
+	struct message nothing = { .kind = MESSAGE_GONE, .epoch = hub->epoch, .first_seq = hub->seq ? hub->seq : 1 };
+	return !hub->epoch || line_send(line, &hub->routing, &nothing) != DELIVERY_GONE;
 }
 
 static void on_hello(struct line *line, const struct routing_id *from, const struct message *hello, uint64_t now_ms)
@@ -88,7 +88,9 @@ static void on_hello(struct line *line, const struct routing_id *from, const str
 		static struct log_limit limit;
 		line_count(line, LINE_REFUSED_HELLOS);
 		log_limited(&limit, "msg=\"hub refused\" hub=%.*s reason=\"%s\"", (int)hello->hub.len, hello->hub.data, reasons[result]);
-		refuse(line, from, reasons[result]);
+		(void)line_send(line, from, &(struct message){
+			.kind = MESSAGE_REFUSAL, .reason = bytes_of(reasons[result]), .status = result == HELLO_TAKEN ? REFUSAL_NAME_TAKEN : 0,
+		});
 		return;
 	}
 	log_info("msg=\"hub is here\" hub=%s epoch=%" PRIu64 " seq=%" PRIu64, hub->name, hub->epoch, hub->seq);
@@ -210,7 +212,25 @@ void line_dismiss_hubs(struct line *line)
 
 static void on_gone(const struct hub *hub)
 {
-	log_warning("msg=\"hub is silent\" hub=%s clients=%" PRIu64, hub->name, hub->clients);
+	log_warning("msg=\"hub is %s\" hub=%s clients=%" PRIu64, hub->is_departed ? "gone" : "silent", hub->name, hub->clients);
+}
+
+/* The router learns a little after its monitor that it cannot reach somebody any more, so it is asked more than once. */
+void line_notice_departures(struct line *line, uint64_t now_ms)
+{
+	if (line_hears_departure(line))
+		line->departure_ms = now_ms;
+	if (now_ms > line->departure_ms + LINE_DEPARTURE_MS || now_ms < line->departed_look_ms + LINE_DEPARTURE_LOOK_MS)
+		return;
+	line->departed_look_ms = now_ms;
+	for (size_t i = 0; i < line->hubs.count; i++) {
+		struct hub *hub = &line->hubs.items[i];
+		if (hub->heard_ms > line->departure_ms || is_reachable(line, hub))
+			continue;
+		pthread_mutex_lock(&line->lock);
+		hub->is_departed = true;
+		pthread_mutex_unlock(&line->lock);
+	}
 }
 
 void line_expire_hubs(struct line *line, uint64_t now_ms)

@@ -56,7 +56,8 @@ void subscriber_touch(struct subscriber *subscriber);
 void subscriber_greet(struct subscriber *subscriber);
 
 bool subscriber_is_following(const struct subscriber *subscriber); /* the gateway is there and we are welcome */
-/* Whether the hub may serve: it has the window, and every grant and block; or it has waited 5 s for an answer. Once true it stays so. */
+/* Whether the hub may serve: it has the window, and every grant and block; or it has waited 5 s for an answer. Not
+ * while another hub has its name. Once true it stays so. */
 bool subscriber_is_ready(const struct subscriber *subscriber);
 /* The window asked for at the start is here. */
 bool subscriber_has_history(const struct subscriber *subscriber);

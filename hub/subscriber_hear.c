@@ -192,6 +192,8 @@ static int on_refusal(struct subscriber *subscriber, const struct message *messa
 	if (subscriber->state == STATE_FOLLOWING)
 		subscriber_seek(subscriber);
 	subscriber->is_refused = true;
+	if (message->status == REFUSAL_NAME_TAKEN)
+		subscriber->name_taken_at = clock_monotonic_ms();
 	return 0;
 }
 
@@ -271,7 +273,8 @@ void subscriber_check_ready(struct subscriber *subscriber, uint64_t now)
 		return;
 	uint64_t since = subscriber->line_heard_at > subscriber->started_at ? subscriber->line_heard_at : subscriber->started_at;
 	bool is_loaded = subscriber->has_history && !subscriber->is_standing_due;
-	if (!is_loaded && now - since < READY_WITHOUT_GATEWAY)
+	bool is_taken = subscriber->name_taken_at && now - subscriber->name_taken_at < GATEWAY_TIMEOUT;
+	if (!is_loaded && (is_taken || now - since < READY_WITHOUT_GATEWAY))
 		return;
 	subscriber->is_ready = true;
 	if (is_loaded)

@@ -43,7 +43,7 @@ struct subscriber {
 	uint64_t asked_to, ask_wait_ms;
 	uint64_t served_wall_ms;  /* since when clients are served without the history; 0: they are not */
 	/* Monotonic milliseconds. */
-	uint64_t started_at, hello_at, endpoint_at, report_at, ask_at, heard_at, line_heard_at;
+	uint64_t started_at, hello_at, endpoint_at, report_at, ask_at, heard_at, line_heard_at, name_taken_at;
 	bool is_report_due, is_greeting_due, is_refused;
 	bool is_standing_due, has_history, is_ready;
 	struct log_limit malformed_limit, refusal_limit, lost_limit;

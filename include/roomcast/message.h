@@ -24,7 +24,7 @@
  *   STANDING   L   gateway -> hub, after each WELCOME: every grant and active block, in chunks: index 0 starts anew,
  *                  is_last = 1 ends. (epoch, seq): everything up to there is in it, and perhaps something later; what a hub did
  *                  after that place while the chunks were under way it must do again, over them
- *   REFUSAL    L   gateway -> hub: a hub of that name is alive (reason), or say hello first
+ *   REFUSAL    L   gateway -> hub: a hub of that name is alive (status REFUSAL_NAME_TAKEN: it must not serve), or say hello first (reason)
  *   REPORT     L   hub -> gateway: every second and on change: position (a cumulative acknowledgement), clients, rooms
  *   ASK        L   hub -> gateway: events from seq to last_seq of epoch
  *   GONE       L   gateway -> hub: of what was asked, everything before (epoch, first_seq) is no longer in the journal; epoch may
@@ -70,6 +70,7 @@ enum {
 	MESSAGE_EPOCHS_MAX = 256,    /* that a WELCOME names: the newest */
 	MESSAGE_HEADER_MAX = 16 << 10, /* bytes of one of a FORWARD's texts */
 	MAC_KEY_LEN = 32,
+	REFUSAL_NAME_TAKEN = 409,
 	HUB_NAME_MAX = 32,
 };
 
@@ -101,7 +102,7 @@ struct message {
 	uint64_t start_epoch, start_seq;
 	uint64_t index, is_last; /* of STANDING */
 	uint64_t deadline_ms;    /* wall clock */
-	uint64_t status;         /* HTTP status */
+	uint64_t status;         /* HTTP status; of REFUSAL as said above */
 	uint64_t retry_after_s;
 	uint64_t content_length; /* as announced by the client, plus 1; 0: not announced, or malformed when is_malformed_length */
 	uint64_t is_malformed_length, is_too_large; /* 1 or 0 */

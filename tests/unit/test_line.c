@@ -9,6 +9,8 @@
 
 #include <zmq.h>
 
+#include <roomcast/clock.h>
+
 #include "line_fixture.h"
 
 static struct fixture fixture;
@@ -168,12 +170,12 @@ static void test_what_is_gone_is_told(void **state)
 	ask(&hub, 5, 2, 3); /* lost, and 6.1 to 6.3 too */
 	peer_expect(&hub, MESSAGE_GONE);
 	assert_true(hub.message.epoch == 6 && hub.message.first_seq == 4);
-	assert_int_equal(counted(LINE_GONE), 1);
+	eventually(counted(LINE_GONE) == 1);
 	ask(&hub, 6, 1, 6);
 	peer_expect(&hub, MESSAGE_GONE);
 	assert_true(hub.message.epoch == 6 && hub.message.first_seq == 4);
 	expect_events(&hub, 6, 4, 6);
-	assert_int_equal(counted(LINE_GONE), 2);
+	eventually(counted(LINE_GONE) == 2);
 	/* Beyond the end of an epoch (a restored backup): on to the next, and nothing is lost. */
 	peer_report(&hub, 6, 8);
 	ask(&hub, 6, 9, 12);
@@ -315,6 +317,30 @@ static void test_silence(void **state)
 	assert_text(hub.message.reason, "say hello first");
 }
 
+/* Whoever is killed is not counted until it would be silent: its clients are elsewhere by then. */
+static void test_departure(void **state)
+{
+	(void)state;
+	struct peer third;
+	activate(7, 3);
+	peer_open(&third, &fixture, "hub-3", 33);
+	peer_greet(&third, 7, 3);
+	peer_greet(&hub, 7, 3);
+	uint64_t begun = clock_monotonic_ms();
+	assert_int_equal(line_hub_count(fixture.line), 2);
+	peer_close(&third);
+	while (line_hub_count(fixture.line) == 2 && clock_monotonic_ms() < begun + SILENCE_MS) {
+		peer_report(&hub, 7, 3);
+		usleep(10000);
+	}
+	assert_true(clock_monotonic_ms() < begun + SILENCE_MS);
+	assert_int_equal(line_hub_count(fixture.line), 1);
+	peer_report(&hub, 7, 3); /* and it is still known */
+	peer_expect_published(&hub, MESSAGE_HEARTBEAT);
+	peer_expect_published(&hub, MESSAGE_HEARTBEAT);
+	assert_int_equal(line_hub_count(fixture.line), 1);
+}
+
 static void test_strangers(void **state)
 {
 	(void)state;
@@ -355,6 +381,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_confirmations, open_all, close_all),
 		cmocka_unit_test_setup_teardown(test_names, open_all, close_all),
 		cmocka_unit_test_setup_teardown(test_silence, open_all, close_all),
+		cmocka_unit_test_setup_teardown(test_departure, open_all, close_all),
 		cmocka_unit_test_setup_teardown(test_strangers, open_all, close_all),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

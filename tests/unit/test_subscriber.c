@@ -317,6 +317,23 @@ static void test_ready_without_an_answer(void **state)
 	assert_true(subscriber_has_history(subscriber));
 }
 
+/* It would have clients and no events. */
+static void test_a_hub_whose_name_is_taken_does_not_serve(void **state)
+{
+	(void)state;
+	uint64_t begun = clock_monotonic_ms();
+	start(gateway.line_endpoint, 0);
+	while (clock_monotonic_ms() < begun + 6000) {
+		fake_gateway_hear(&gateway, MESSAGE_HELLO);
+		fake_gateway_say(&gateway, &(struct message){ .kind = MESSAGE_REFUSAL, .status = REFUSAL_NAME_TAKEN, .reason = bytes_of("taken") });
+		assert_false(subscriber_is_ready(subscriber));
+	}
+	assert_true(subscriber_counters(subscriber)->refusals > 3);
+	fake_gateway_hear(&gateway, MESSAGE_HELLO);
+	fake_gateway_welcome(&gateway, PLACE(6, 2), NOWHERE, NULL);
+	WAIT_FOR(&loop, subscriber_is_ready(subscriber));
+}
+
 /* --- what is missing -------------------------------------------------------- */
 
 static void test_a_gap_is_asked_for_and_filled(void **state)
@@ -664,7 +681,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_a_gateway_without_windows_is_joined_at_its_end), CASE(test_the_window_is_loaded_across_epochs), CASE(test_an_empty_window),
 		CASE(test_a_part_of_the_answer_is_acknowledged_at_once), CASE(test_ready_needs_grants_and_blocks_of_gateways_that_tell_them),
-		CASE(test_ready_without_an_answer), CASE(test_a_gap_is_asked_for_and_filled), CASE(test_a_question_without_answer_is_asked_again),
+		CASE(test_ready_without_an_answer), CASE(test_a_hub_whose_name_is_taken_does_not_serve), CASE(test_a_gap_is_asked_for_and_filled), CASE(test_a_question_without_answer_is_asked_again),
 		CASE(test_control_events_keep_their_place), CASE(test_gone_is_counted_and_told), CASE(test_gone_past_what_is_held),
 		CASE(test_reports_at_once_when_asked), CASE(test_reports_when_the_gap_is_filled_that_held_it_up),
 		CASE(test_a_new_epoch_first_repairs_the_old_one), CASE(test_a_heartbeat_tells_of_a_new_epoch),
