@@ -279,6 +279,22 @@ static void test_half_closed_client_gets_a_large_answer(void **state)
 	peer_close(&peer);
 }
 
+/* The same when the answer comes late and the client ends its side meanwhile. */
+static void test_half_closed_client_gets_a_late_large_answer(void **state)
+{
+	static char megabytes[8 << 20];
+	struct http_fixture *fixture = *state;
+	struct peer peer;
+	http_fixture_connect(fixture, &peer);
+	peer_say(&peer, GET("/later"));
+	run_idle(&fixture->loop);
+	http_answer(fixture->kept[0], &(struct http_answer){ .status = 200, .body = { megabytes, sizeof(megabytes) } });
+	peer_finish(&peer);
+	assert_int_equal(peer_answer(&peer).body.len, sizeof(megabytes));
+	peer_wait_end(&peer);
+	peer_close(&peer);
+}
+
 static void test_cut(void **state)
 {
 	struct http_fixture *fixture = *state;
@@ -305,6 +321,22 @@ static void test_last_answer_ends_the_pipeline(void **state)
 	http_fixture_expect(&peer, 200, "bye");
 	peer_wait_end(&peer);
 	assert_int_equal(fixture->aborted, 1);
+	peer_close(&peer);
+}
+
+/* Whoever says `close` has said all, even before the answer is there. */
+static void test_nothing_is_served_behind_close(void **state)
+{
+	struct http_fixture *fixture = *state;
+	struct peer peer;
+	http_fixture_connect(fixture, &peer);
+	peer_say(&peer, "GET /later HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" GET("/now?never"));
+	run_idle(&fixture->loop);
+	assert_int_equal(http_fixture_counters(fixture)->requests, 1);
+	http_fixture_answer(fixture->kept[0], "x");
+	http_fixture_expect(&peer, 200, "x");
+	peer_wait_end(&peer);
+	assert_int_equal(peer.received.len, 0);
 	peer_close(&peer);
 }
 
@@ -392,8 +424,9 @@ int main(void)
 		TEST(test_keeping_alive), TEST(test_http_1_0), TEST(test_routes), TEST(test_pipelined_answers_leave_in_order),
 		TEST(test_bodies_and_shared_segments), TEST(test_head_has_no_body), TEST(test_continue), TEST(test_answer_in_front_of_the_body),
 		TEST(test_cors), TEST(test_unix_socket), TEST(test_listening_addresses), TEST(test_client_leaves_a_kept_exchange),
-		TEST(test_client_leaves_in_the_body), TEST(test_half_closed_client_gets_a_large_answer), TEST(test_cut),
-		TEST(test_last_answer_ends_the_pipeline), TEST(test_server_closes), TEST(test_detach), TEST(test_detach_only_alone),
+		TEST(test_client_leaves_in_the_body), TEST(test_half_closed_client_gets_a_large_answer),
+		TEST(test_half_closed_client_gets_a_late_large_answer), TEST(test_cut),
+		TEST(test_last_answer_ends_the_pipeline), TEST(test_nothing_is_served_behind_close), TEST(test_server_closes), TEST(test_detach), TEST(test_detach_only_alone),
 		TEST(test_server_closes_while_a_cut_is_put_off),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -140,6 +140,34 @@ static void test_header_that_trickles(void **state)
 	peer_close(&peer);
 }
 
+static uint64_t since_ms(uint64_t begin_ns)
+{
+	return (uv_hrtime() - begin_ns) / 1000000;
+}
+
+/* A request that begins behind another one's end has all its time. */
+static void test_each_header_has_its_own_time(void **state)
+{
+	enum { TIMEOUT_MS = 300 };
+	struct http_fixture *fixture = *state;
+	struct peer peer;
+	fixture->settings.header_timeout_ms = TIMEOUT_MS;
+	http_fixture_connect(fixture, &peer);
+	peer_say(&peer, "GET /now?x HTTP/1.1\r\nHo");
+	for (uint64_t begin_ns = uv_hrtime(); since_ms(begin_ns) < TIMEOUT_MS / 2;)
+		uv_run(&fixture->loop, UV_RUN_NOWAIT);
+	uint64_t begin_ns = uv_hrtime();
+	peer_say(&peer, "st: h\r\n\r\nGET /now HTTP/1.1\r\nHo");
+	struct answer seen = peer_answer(&peer);
+	if (seen.status == 408) { /* the machine was too slow for the first one: nothing is learnt */
+		peer_close(&peer);
+		return;
+	}
+	http_fixture_expect_error(&peer, 408, "request_timeout");
+	assert_in_range(since_ms(begin_ns), TIMEOUT_MS - 10, 20000);
+	peer_close(&peer);
+}
+
 static void test_body_timeout(void **state)
 {
 	struct http_fixture *fixture = *state;
@@ -196,6 +224,22 @@ static void test_reader_that_stalls(void **state)
 	http_fixture_connect(fixture, &peer);
 	uv_poll_stop(peer.poll);
 	peer_say(&peer, GET("/big"));
+	http_fixture_wait_gone(fixture);
+	peer_close(&peer);
+}
+
+/* It says that nothing follows, and waits with the close until the client has ended its side too. */
+static void test_last_answer_is_followed_by_the_end(void **state)
+{
+	struct http_fixture *fixture = *state;
+	struct peer peer;
+	fixture->settings.linger_timeout_ms = 3600 * 1000;
+	http_fixture_connect(fixture, &peer);
+	peer_say(&peer, "GET /now?x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+	http_fixture_expect(&peer, 200, "x");
+	peer_wait_end(&peer);
+	assert_int_equal(http_fixture_counters(fixture)->connections, 1);
+	peer_finish(&peer);
 	http_fixture_wait_gone(fixture);
 	peer_close(&peer);
 }
@@ -273,8 +317,9 @@ int main(void)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, http_fixture_setup, http_fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_pipelined_bound), TEST(test_client_that_reads_nothing), TEST(test_connection_bounds), TEST(test_bound_of_an_address),
-		TEST(test_header_timeout), TEST(test_header_that_trickles), TEST(test_body_timeout), TEST(test_idle_timeout),
-		TEST(test_kept_exchange_is_not_idle), TEST(test_reader_that_stalls), TEST(test_lingering_ends),
+		TEST(test_header_timeout), TEST(test_header_that_trickles), TEST(test_each_header_has_its_own_time), TEST(test_body_timeout), TEST(test_idle_timeout),
+		TEST(test_kept_exchange_is_not_idle), TEST(test_reader_that_stalls), TEST(test_last_answer_is_followed_by_the_end),
+		TEST(test_lingering_ends),
 		TEST(test_refusals_end_the_connection), TEST(test_not_allowed_names_what_is), TEST(test_refusal_behind_good_requests),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -233,6 +233,7 @@ static void test_refusals(void **state)
 		{ "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400, HTTP_VERB_GET },
 		{ "CONNECT h:1 HTTP/1.1\r\nHost: h\r\n\r\n", 405, HTTP_VERB_OTHER }, { "TRACE / HTTP/1.1\r\nHost: h\r\n\r\n", 405, HTTP_VERB_OTHER },
 		{ "POST / HTTP/1.1\r\nHost: h\r\nExpect: magic\r\n\r\n", 417, HTTP_VERB_POST },
+		{ "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue, magic\r\n\r\n", 417, HTTP_VERB_POST },
 		{ "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400, HTTP_VERB_GET },
 		{ "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", 400, HTTP_VERB_GET },
 		{ "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: -1\r\n\r\n", 400, HTTP_VERB_GET },
