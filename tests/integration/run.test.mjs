@@ -258,14 +258,17 @@ describe("its end", () => {
 		roomcast.forget();
 	});
 
-	test("a second start has the same secrets and is ready in seconds", async () => {
+	test("a second start has the same secrets and the same journal, and is ready in seconds", async () => {
 		const state = newState();
 		const first = await Roomcast.start({ state });
+		const { body } = await first.publish("data-change", { entityType: "kept", action: "CREATE", data: { id: 1 } });
 		await first.stop({ keep: true });
 		const began = Date.now();
 		const second = await Roomcast.start({ state });
 		assert.ok(Date.now() - began < 10_000, `${Date.now() - began} ms`);
 		assert.equal(second.info.apiKey, first.info.apiKey);
+		const log = await fetch(`${second.url}/api/broadcast/events?entityType=kept`, { headers: { Authorization: `Bearer ${second.info.apiKey}` } });
+		assert.deepEqual((await log.json()).events.map(({ id }) => id), [body.id]);
 		await second.stop();
 	});
 });
