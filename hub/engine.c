@@ -304,9 +304,8 @@ static struct session *session_of(struct deadline *deadline)
 static void on_ping_due(struct deadline *deadline, void *data)
 {
 	struct session *session = session_of(deadline);
-	struct engine *engine = data;
-	deadlines_set_since(&engine->pongs, &session->deadline, session->deadline.due_ms);
-	session_send(session, &engine->ping, 1);
+	(void)data;
+	session_ping(session, session->deadline.due_ms);
 }
 
 static void on_pong_due(struct deadline *deadline, void *data)

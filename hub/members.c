@@ -194,6 +194,11 @@ static void on_drained(struct client *client)
 	walk_on_drained(client_above(client));
 }
 
+static void on_echo(struct client *client)
+{
+	walk_on_echo(client_above(client));
+}
+
 /* A bucket of ten seconds' worth, in terms of the time up to which events are paid for. */
 static bool pay_for_event(const struct hub *hub, struct member *member)
 {
@@ -236,6 +241,7 @@ struct socketio_handler members_handler(struct hub *hub)
 		.on_event = on_event,
 		.on_disconnect = on_disconnect,
 		.on_drained = on_drained,
+		.on_echo = on_echo,
 		.on_protocol_error = on_protocol_error,
 		.data = hub,
 	};
@@ -277,6 +283,11 @@ bool members_is_queued(const struct member *member)
 void members_await_drained(struct member *member)
 {
 	session_await_drained(client_session(member->client));
+}
+
+void members_ask_echo(struct member *member)
+{
+	session_ask_echo(client_session(member->client));
 }
 
 void members_close_slow(struct member *member)

@@ -22,6 +22,7 @@ bool members_is_writable(const struct member *member);
 void members_withdraw(struct member *member, const struct frame *frame);
 bool members_is_queued(const struct member *member);
 void members_await_drained(struct member *member);
+void members_ask_echo(struct member *member);
 void members_close_slow(struct member *member);
 struct member *members_find_by_sid(void *hub, struct bytes sid);
 

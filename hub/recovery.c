@@ -367,7 +367,7 @@ static int open_parts(struct hub *hub, struct error *err)
 		.wait_ms = WAIT, .joined_wait_ms = JOINED_WAIT, .ahead_wait_ms = AHEAD_WAIT,
 		.batch_bytes = batch_bytes < BATCH_BYTES ? batch_bytes : BATCH_BYTES,
 		.history = recovery->history, .rooms = &hub->rooms, .fanout = hub->fanout,
-		.send = members_send, .is_queued = members_is_queued, .await_drained = members_await_drained, .close = members_close_slow,
+		.send = members_send, .is_queued = members_is_queued, .await_drained = members_await_drained, .ask_echo = members_ask_echo, .close = members_close_slow,
 		.newest = on_newest, .reach = on_reach, .may_come = on_may_come, .data = hub,
 	}, err);
 	return recovery->walks ? 0 : -1;

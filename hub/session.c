@@ -301,11 +301,43 @@ static void on_ping_packet(struct session *session, const struct engineio_packet
 	session_end(session, CLOSE_TRANSPORT_ERROR, FAREWELL_NOW);
 }
 
+void session_ping(struct session *session, uint64_t since_ms)
+{
+	session->is_pinged = true;
+	deadlines_set_since(&session->engine->pongs, &session->deadline, since_ms);
+	session_send(session, &session->engine->ping, 1);
+}
+
+static void ask_echo(struct session *session)
+{
+	session->echo = ECHO_ASKED;
+	session_ping(session, uv_now(session->engine->loop));
+}
+
+void session_ask_echo(struct session *session)
+{
+	if (!session_is_open(session) || session->echo != ECHO_NONE)
+		return;
+	if (session->is_pinged)
+		session->echo = ECHO_DUE;
+	else
+		ask_echo(session);
+}
+
 static void on_pong_packet(struct session *session, const struct engineio_packet *packet, const struct request_info *request)
 {
 	(void)packet;
 	(void)request;
+	enum session_echo echo = session->echo;
+	session->is_pinged = false;
+	session->echo = ECHO_NONE;
+	if (echo == ECHO_DUE) {
+		ask_echo(session);
+		return;
+	}
 	deadlines_set(&session->engine->pings, &session->deadline);
+	if (echo == ECHO_ASKED && session->engine->handler.on_echo)
+		session->engine->handler.on_echo(session);
 }
 
 static void on_message_packet(struct session *session, const struct engineio_packet *packet, const struct request_info *request)

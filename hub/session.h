@@ -48,6 +48,8 @@ struct session_handler {
 	/* Nothing is queued any more; asked for with session_await_drained, once each time. To be taken note of: whoever wants to
 	 * send more does so from the loop. May be NULL. */
 	void (*on_drained)(struct session *session);
+	/* What the client had sent when it heard the ping of session_ask_echo has all been received. To be taken note of, too. May be NULL. */
+	void (*on_echo)(struct session *session);
 	void (*on_close)(struct session *session, enum close_reason reason);
 	void *data; /* for on_handshake and session_data */
 };
@@ -67,6 +69,10 @@ void session_withdraw(struct session *session, const struct frame *frame);
 
 bool session_is_queued(const struct session *session); /* something waits for the transport */
 void session_await_drained(struct session *session);   /* something does: on_drained tells when it left */
+
+/* Pings out of turn, once: on_echo follows the pong, which is behind everything that the client sent before. A client that does not answer
+ * is closed, as after any ping. */
+void session_ask_echo(struct session *session);
 
 /* Brings into the cache what sending looks at: steps 0, 1 and 2 in turn, each needing what the one before asked for. */
 void session_prefetch(const struct session *session, unsigned step);

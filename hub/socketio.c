@@ -482,6 +482,15 @@ static void on_drained(struct session *session)
 			socketio->handler.on_drained(client);
 }
 
+static void on_echo(struct session *session)
+{
+	const struct socketio *socketio = session_data(session);
+	struct link *link = session_above(session);
+	for (struct client *client = link->clients; client && socketio->handler.on_echo; client = client->next)
+		if (client_is_connected(client))
+			socketio->handler.on_echo(client);
+}
+
 static void on_close(struct session *session, enum close_reason reason)
 {
 	struct link *link = session_above(session);
@@ -508,6 +517,7 @@ struct session_handler socketio_session_handler(struct socketio *socketio,
 		.on_open = on_open,
 		.on_message = on_message,
 		.on_drained = on_drained,
+		.on_echo = on_echo,
 		.on_close = on_close,
 		.data = socketio,
 	};

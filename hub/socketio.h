@@ -34,6 +34,8 @@ struct socketio_handler {
 	void (*on_disconnect)(struct client *client, enum close_reason reason);
 	/* Everything sent to the client's session has left for the transport: see session_await_drained. May be NULL. */
 	void (*on_drained)(struct client *client);
+	/* See session_ask_echo. May be NULL. */
+	void (*on_echo)(struct client *client);
 	/* A packet that closes the session: for counting and logging. May be NULL. */
 	void (*on_protocol_error)(void *data, const struct error *err);
 	void *data;

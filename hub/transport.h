@@ -43,6 +43,12 @@ struct transport {
 };
 extern const struct transport polling_transport, websocket_transport;
 
+enum session_echo {
+	ECHO_NONE,
+	ECHO_DUE,   /* another ping is under way; its pong may be older than the question */
+	ECHO_ASKED, /* the next pong is the answer */
+};
+
 struct session {
 	struct engine *engine;
 	const struct transport *transport;
@@ -57,6 +63,8 @@ struct session {
 	uint8_t state;
 	bool is_base64;                  /* the WebSocket's client wants binary as text */
 	bool awaits_drained;             /* the layer above wants to know when the queue is empty */
+	bool is_pinged;                  /* a pong is due */
+	uint8_t echo;                    /* enum session_echo */
 	size_t unsent;                   /* wire bytes in the queue */
 	char *sid;                       /* behind the memory of the layer above */
 	_Alignas(max_align_t) char above[];
@@ -103,6 +111,8 @@ void session_begin(struct session *session);
 void session_write_open(const struct session *session, bool can_upgrade, struct buffer *out);
 /* The one way out: does nothing when the session is not open. */
 void session_end(struct session *session, enum close_reason reason, enum farewell farewell);
+/* Its pong is due a ping's time-out after since_ms. */
+void session_ping(struct session *session, uint64_t since_ms);
 /* Nothing waits for the client any more. */
 void session_finish_lingering(struct session *session);
 /* Acts on a packet from the client; request carried it. */

@@ -37,7 +37,7 @@ struct walk {
 	struct place cursor;
 	struct deadline deadline;  /* WAITING and AHEAD */
 	enum walk_state state;
-	bool has_rooms, has_joined;
+	bool has_rooms, has_joined, has_asked;
 	struct limit {             /* of rooms that were joined meanwhile */
 		const struct room *room;
 		struct place since;
@@ -234,12 +234,19 @@ void walk_on_join(struct member *member)
 	if (!walk || walk->state != WALK_WAITING || walk->has_joined)
 		return;
 	walk->has_joined = true;
+	walk->has_asked = false;
 	deadlines_set(&walk->walks->joined_wait, &walk->deadline);
 }
 
 void walk_on_drained(struct member *member)
 {
 	if (member->walk && member->walk->state == WALK_BLOCKED)
+		set_state(member->walk, WALK_READY);
+}
+
+void walk_on_echo(struct member *member)
+{
+	if (member->walk && member->walk->state == WALK_WAITING && member->walk->has_asked)
 		set_state(member->walk, WALK_READY);
 }
 
@@ -308,8 +315,10 @@ static struct walk *walk_of(struct deadline *deadline)
 
 static void on_wait_due(struct deadline *deadline, void *data)
 {
-	(void)data;
-	set_state(walk_of(deadline), WALK_READY);
+	struct walks *walks = data;
+	struct walk *walk = walk_of(deadline);
+	walk->has_asked = true;
+	walks->settings.ask_echo(walk->member); /* may end it */
 }
 
 /* What the client claims to have may never come: an offset of a log that is no more. */

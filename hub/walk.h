@@ -1,7 +1,8 @@
 /* walk.h - members that are behind: what they missed is given to them from the history, in log order, as fast as they take it.
  *
  * A walk begins at once when the member's rooms are those that it had. Otherwise it waits until the member has joined them: a moment
- * after its first join, or a longer moment. Meanwhile the member is given nothing else; when it has reached the newest event it goes live,
+ * after its first join, or a longer moment, and then until the client has answered a ping. Without the answer its joins may be on
+ * their way, or lost on half of a broken connection, and what it was given then would be all that it asks for later. Meanwhile the member is given nothing else; when it has reached the newest event it goes live,
  * in the same step, so that order holds. Loop thread only. */
 #ifndef ROOMCAST_HUB_WALK_H
 #define ROOMCAST_HUB_WALK_H
@@ -34,6 +35,7 @@ struct walks_settings {
 	void (*send)(struct member *member, struct frame *const *frames, size_t count);
 	bool (*is_queued)(const struct member *member);
 	void (*await_drained)(struct member *member);
+	void (*ask_echo)(struct member *member); /* walk_on_echo when all that the client had sent is here */
 	/* The history no longer has what comes next for it. */
 	void (*close)(struct member *member);
 	struct place (*newest)(void *data); /* of the log: the history's, or a later one */
@@ -59,6 +61,7 @@ int walk_start(struct walks *walks, struct member *member, struct place after, b
 /* These do nothing for a member without a walk. */
 void walk_on_join(struct member *member);
 void walk_on_drained(struct member *member);
+void walk_on_echo(struct member *member);
 void walk_end(struct member *member); /* it is gone */
 
 /* The member joined the room at that place of the log: what came before is not for it. */

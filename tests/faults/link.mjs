@@ -21,7 +21,8 @@ class Stream {
 	}
 
 	take(piece) {
-		const { delay_ms, loss, random } = this.link;
+		const { delay_ms, loss, random, swallows } = this.link;
+		this.isFrozen ||= Boolean(swallows?.(piece));
 		const at = Date.now() + delay_ms + (random() < loss ? RETRANSMISSION_MS : 0);
 		this.lastAt = Math.max(this.lastAt, at); // nothing overtakes
 		this.queue.push({ piece, at: this.lastAt });
@@ -83,7 +84,7 @@ export class Link {
 	}
 
 	restore() {
-		Object.assign(this, { isCut: false, delay_ms: 0, loss: 0 });
+		Object.assign(this, { isCut: false, delay_ms: 0, loss: 0, swallows: undefined });
 		for (const pair of [...this.pairs]) {
 			if (pair.isOver) pair.isOver();
 			else for (const stream of pair.streams) stream.flush();
@@ -100,6 +101,11 @@ export class Link {
 			if (this.random() >= part) continue;
 			for (const socket of [pair.near, pair.far]) socket.remoteAddress ? socket.resetAndDestroy() : socket.destroy();
 		}
+	}
+
+	/** From the first piece on that isIt(piece) is true for, that direction of its connection is dead. */
+	swallow(isIt) {
+		this.swallows = isIt;
 	}
 
 	/** Connections, or a random part of them, go dead without an end: half-open. New ones work. */

@@ -6,7 +6,7 @@ import { io } from "socket.io-client";
 
 import { until } from "../integration/roomcast.mjs";
 import { Cluster } from "./cluster.mjs";
-import { Publisher } from "./publisher.mjs";
+import { Publisher, STREAMS } from "./publisher.mjs";
 import { watch } from "./recorder.js";
 
 let cluster, publisher, socket;
@@ -33,12 +33,13 @@ function follow(transports, onConnect) {
 	return watch(socket, ["Lamp"], now);
 }
 
-const stream = { name: "lamps", call: "data-change", target: () => ({ type: "Lamp" }), body: (tag) => ({ entityType: "Lamp", action: "UPDATE", data: { tag } }) };
+const lamps = STREAMS.find(({ name }) => name === "lamps");
+const system = STREAMS.find(({ name }) => name === "system");
 let posted = 0;
 
-async function post(count) {
+async function post(count, ...streams) {
 	const tags = [];
-	for (let i = 0; i < count; i++) tags.push((await publisher.post(stream, posted++)).tag);
+	for (let i = 0; i < count; i++) for (const stream of [lamps, ...streams]) tags.push((await publisher.post(stream, posted++)).tag);
 	return tags;
 }
 
@@ -64,3 +65,24 @@ for (const transport of ["websocket", "polling"]) {
 		assert.deepEqual(told, []);
 	});
 }
+
+test("whose requests go nowhere while answers arrive: nothing is passed over", async () => {
+	let connects = 0;
+	const recorder = follow(["polling"], () => {
+		if (++connects === 2) cluster.front.swallow((piece) => piece.includes("POST /api/socket"));
+	});
+	await until("joined", () => recorder.summary().joined);
+	const first = await post(5, system);
+	await until("the first events", () => recorder.summary().lastTag === first.at(-1));
+	await cluster.hubs[0].end("SIGKILL");
+	await cluster.restart(cluster.hubs[0]);
+	await until("it is back", () => connects === 2);
+	const second = await post(5, system);
+	await until("the client has given it up", () => !socket.connected);
+	cluster.front.restore();
+	const third = await post(5, system);
+	await until("it has everything", () => recorder.summary().lastTag === third.at(-1));
+	const { seen, told } = recorder.report();
+	assert.deepEqual(seen.map(({ tag }) => tag), [...first, ...second, ...third]);
+	assert.deepEqual(told, []);
+});

@@ -90,6 +90,12 @@ static void on_drained(struct session *of)
 	tell("drained ");
 }
 
+static void on_echo(struct session *of)
+{
+	assert_ptr_equal(of, session);
+	tell("echo ");
+}
+
 static void on_close(struct session *of, enum close_reason reason)
 {
 	assert_ptr_equal(of, session);
@@ -114,7 +120,7 @@ static int setup(void **state)
 		.close_linger_ms = HOUR_MS, .max_payload = 1000, .max_unsent = 1000, .max_sessions = 10,
 	};
 	const struct session_handler handler = {
-		.above_size = ABOVE_SIZE, .on_open = on_open, .on_message = on_message, .on_drained = on_drained,
+		.above_size = ABOVE_SIZE, .on_open = on_open, .on_message = on_message, .on_drained = on_drained, .on_echo = on_echo,
 		.on_close = on_close, .data = &loop,
 	};
 	engine = engine_new(&loop, NULL, &settings, &handler, &err);
@@ -337,6 +343,32 @@ static void test_packets(void **state)
 	assert_int_equal(engine_counters(engine)->bytes_in, 11);
 }
 
+static void test_echo(void **state)
+{
+	(void)state;
+	session_ask_echo(session);
+	session_ask_echo(session); /* one question is enough */
+	assert_string_equal(wire.sent, "[2];");
+	receive(ENGINEIO_MESSAGE, "before", false);
+	receive(ENGINEIO_PONG, "", false);
+	receive(ENGINEIO_PONG, "", false); /* nobody asked for it */
+	assert_string_equal(story, "open (before) echo ");
+}
+
+/* The pong of a ping that was under way may be older than the question. */
+static void test_echo_behind_a_ping(void **state)
+{
+	(void)state;
+	session_ping(session, 0);
+	session_ask_echo(session);
+	assert_string_equal(wire.sent, "[2];");
+	receive(ENGINEIO_PONG, "", false);
+	assert_string_equal(wire.sent, "[2];[2];");
+	assert_string_equal(story, "open ");
+	receive(ENGINEIO_PONG, "", false);
+	assert_string_equal(story, "open echo ");
+}
+
 static void test_close_packet(void **state)
 {
 	(void)state;
@@ -414,7 +446,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_admission), TEST(test_sends_at_once_or_queues_in_order), TEST(test_queue_in_pieces), TEST(test_slow_client_is_closed),
 		TEST(test_one_frame_past_the_bound), TEST(test_tells_once_when_the_queue_has_drained), TEST(test_withdrawn_frames_are_not_sent),
-		TEST(test_many_small_frames_are_bounded), TEST(test_packets), TEST(test_close_packet), TEST(test_ping_from_the_client),
+		TEST(test_many_small_frames_are_bounded), TEST(test_packets), TEST(test_echo), TEST(test_echo_behind_a_ping), TEST(test_close_packet), TEST(test_ping_from_the_client),
 		TEST(test_end), TEST(test_lingering), TEST(test_reasons_have_names), TEST(test_forgets_the_request),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -89,6 +89,14 @@ static void on_await_drained(struct member *member)
 	person_of(member)->awaits_drained = true;
 }
 
+static bool is_deaf;
+
+static void on_ask_echo(struct member *member)
+{
+	if (!is_deaf)
+		walk_on_echo(member);
+}
+
 static void on_close(struct member *member)
 {
 	closed = member;
@@ -135,7 +143,7 @@ static int setup(void **state)
 	seq = 0;
 	largest_send = 0;
 	closed = ends_when_sent_to = NULL;
-	may_come = false;
+	may_come = is_deaf = false;
 	for (int i = 0; i < MEMBERS; i++) {
 		snprintf(people[i].sid, sizeof(people[i].sid), "sid%d", i);
 		snprintf(people[i].user, sizeof(people[i].user), "%d", i);
@@ -153,7 +161,7 @@ static int setup(void **state)
 	}, &err);
 	walks = walks_new(&loop, &(struct walks_settings){
 		.batch_bytes = 2000, .history = history, .rooms = &rooms, .fanout = fanout, .send = on_send, .is_queued = on_is_queued,
-		.await_drained = on_await_drained, .close = on_close, .newest = on_newest, .reach = on_reach, .may_come = on_may_come, .ahead_wait_ms = 5,
+		.await_drained = on_await_drained, .ask_echo = on_ask_echo, .close = on_close, .newest = on_newest, .reach = on_reach, .may_come = on_may_come, .ahead_wait_ms = 5,
 	}, &err);
 	return fanout && walks ? 0 : -1;
 }
@@ -273,6 +281,26 @@ static void test_a_fresh_session_waits_for_its_joins(void **state)
 	settle();
 	assert_null(people[1].member.walk);
 	assert_int_equal(people[1].got_count, 0);
+}
+
+static void test_it_waits_for_what_was_sent(void **state)
+{
+	(void)state;
+	is_deaf = true;
+	publish_to("a");
+	publish((struct message){ .audience = AUDIENCE_EVERYONE });
+	start(0, 0, false);
+	settle();
+	assert_true(walk_is_waiting(people[0].member.walk)); /* for ever, if need be: the session ends by its ping's time-out */
+	join(0, "a");
+	walk_on_echo(&people[0].member); /* of the question before the join */
+	assert_true(walk_is_waiting(people[0].member.walk));
+	settle();
+	assert_int_equal(people[0].got_count, 0);
+	walk_on_echo(&people[0].member);
+	settle();
+	assert_got(0, 1, 2);
+	walk_on_echo(&people[0].member); /* it is live: nothing happens */
 }
 
 static void test_it_is_pulled_as_the_connection_drains(void **state)
@@ -554,6 +582,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_missed_events_then_live_ones),
 		TEST(test_a_fresh_session_waits_for_its_joins),
+		TEST(test_it_waits_for_what_was_sent),
 		TEST(test_it_is_pulled_as_the_connection_drains),
 		TEST(test_what_is_larger_than_a_batch_goes_alone),
 		TEST(test_exclusions),
