@@ -42,6 +42,14 @@ int postgres_journal_connect(const struct postgres_journal *self, struct postgre
 	return result;
 }
 
+void postgres_journal_leave(struct postgres *session)
+{
+	struct error err;
+	if (!session->is_lost && postgres_execute(session, "ROLLBACK; SELECT pg_advisory_unlock_all()", &err))
+		log_info("msg=\"the journal's lock is not given back in order\" error=\"%s\"", err.text);
+	postgres_close(session);
+}
+
 int postgres_journal_prepare(struct postgres *postgres, const char *const texts[], size_t count, struct error *err)
 {
 	struct buffer *expanded = calloc(count, sizeof(*expanded));
@@ -205,7 +213,7 @@ static int open_writer(struct postgres_journal *self, uint64_t now_s, const char
 	struct postgres session = self->waiting;
 	self->waiting = (struct postgres){ 0 };
 	if (check_tables(self, &session, err) || insert_epoch(self, &session, now_s, endpoint, &start, err)) {
-		postgres_close(&session);
+		postgres_journal_leave(&session);
 		return -1;
 	}
 	self->newest_epoch = start.epoch;

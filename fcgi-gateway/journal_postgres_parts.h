@@ -27,6 +27,8 @@ struct postgres_journal {
 
 /* A session of its own. settings: more SQL that it begins with. */
 int postgres_journal_connect(const struct postgres_journal *journal, struct postgres *postgres, uint64_t limit_ms, const char *settings, struct error *err) MUST_CHECK;
+/* Ends a session that has the lock: the server takes a moment to notice an end, and whoever waits for the lock should not. */
+void postgres_journal_leave(struct postgres *session);
 /* #columns in texts become the names of journal_columns. */
 int postgres_journal_prepare(struct postgres *postgres, const char *const texts[], size_t count, struct error *err) MUST_CHECK;
 void postgres_journal_keep_mac_key(struct postgres_journal *journal, struct bytes key);

@@ -3,8 +3,6 @@
 
 #include <stdlib.h>
 
-#include <roomcast/log.h>
-
 enum statement {
 	BEGIN, COMMIT, APPEND, KEEP_ENTITIES, KEEP_KEYS, GRANT, UNGRANT, BLOCK, UNBLOCK, FIND_KEYS, FIND_ENTITIES, STATEMENT_COUNT,
 };
@@ -451,14 +449,10 @@ static bool postgres_is_lost(struct journal_writer *writer)
 static void postgres_writer_close(struct journal_writer *writer)
 {
 	struct postgres_writer *self = self_of(writer);
-	struct error err = { 0 };
 	atomic_store(&self->journal->has_writer, false);
 	clear(self);
 	journal_pending_deinit(&self->pending);
-	/* The server takes a moment to notice that a session has ended; whoever waits for the lock should not. */
-	if (!self->session.is_lost && postgres_execute(&self->session, "SELECT pg_advisory_unlock_all()", &err))
-		log_info("msg=\"the journal's lock is not given back in order\" error=\"%s\"", err.text);
-	postgres_close(&self->session);
+	postgres_journal_leave(&self->session);
 	free(self);
 }
 
@@ -500,7 +494,7 @@ int postgres_writer_new(struct postgres_journal *journal, struct postgres *sessi
 {
 	struct postgres_writer *self = calloc(1, sizeof(*self));
 	if (!self || prepare(session, err)) {
-		postgres_close(session);
+		postgres_journal_leave(session);
 		free(self);
 		return self ? -1 : error_set(err, ERROR_UNAVAILABLE, "no memory");
 	}
