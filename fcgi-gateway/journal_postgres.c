@@ -15,9 +15,9 @@ static const char *const types[] = {
 	[COLUMN_LIST] = "text",
 };
 
+/* The index: as in journal_sqlite_file.c. */
 static const char tables[] =
-	"CREATE INDEX events_by_type ON events (entity_type, id) WHERE entity_type IS NOT NULL;"
-	"CREATE INDEX events_by_entity ON events (entity_type, entity_id, id) WHERE entity_type IS NOT NULL AND entity_id IS NOT NULL;"
+	"CREATE INDEX events_by_type ON events (entity_type, id, entity_id) WHERE entity_type IS NOT NULL;"
 	"CREATE TABLE epochs (epoch bigint PRIMARY KEY, base bigint NOT NULL, line_endpoint text NOT NULL, opened_s bigint NOT NULL);"
 	"CREATE TABLE entities (type text, id text, version bigint NOT NULL, data bytea NOT NULL, PRIMARY KEY (type, id));"
 	"CREATE TABLE idempotency (api_key text, key bytea, body_hash bytea NOT NULL, time_ms bigint NOT NULL, answer bytea NOT NULL,"
@@ -166,10 +166,9 @@ static int wait_for_lock(struct postgres_journal *self, struct error *err)
 {
 	struct postgres_params params = { 0 };
 	int64_t is_ours;
-	const char *durability = self->settings.durability == DURABILITY_FULL ? "SET synchronous_commit = on" : "SET synchronous_commit = local";
 	if (!postgres_is_alive(&self->waiting)) {
 		postgres_close(&self->waiting);
-		if (postgres_journal_connect(self, &self->waiting, WRITER_LIMIT_MS, durability, err))
+		if (postgres_journal_connect(self, &self->waiting, WRITER_LIMIT_MS, "SET synchronous_commit = on", err))
 			return -1;
 	}
 	postgres_add_bytes(&params, bytes_of(self->settings.schema));
@@ -212,7 +211,10 @@ static int open_writer(struct postgres_journal *self, uint64_t now_s, const char
 		return -1;
 	struct postgres session = self->waiting;
 	self->waiting = (struct postgres){ 0 };
-	if (check_tables(self, &session, err) || insert_epoch(self, &session, now_s, endpoint, &start, err)) {
+	/* The epoch is on disk in any case. */
+	const char *durability = self->settings.durability == DURABILITY_FULL ? "SET synchronous_commit = on" : "RESET synchronous_commit";
+	if (check_tables(self, &session, err) || insert_epoch(self, &session, now_s, endpoint, &start, err)
+	    || postgres_execute(&session, durability, err)) {
 		postgres_journal_leave(&session);
 		return -1;
 	}

@@ -2,7 +2,8 @@
  *
  * The writer is whoever holds a session's advisory lock; the lock is on the connection that inserts, so that whoever lost it cannot write
  * either. The schema and its tables are made by the first writer. A group is one round trip, and one more when it looks something up.
- * What was answered is flushed to the server's disk; with DURABILITY_FULL its synchronous standbys have it too. */
+ * DURABILITY_FULL: what was answered is on the server's disk, and on its synchronous standbys'. DURABILITY_NORMAL: as the server, the role or
+ * the connection string say (synchronous_commit), which is the same unless somebody chose less. */
 #ifndef ROOMCAST_GATEWAY_JOURNAL_POSTGRES_H
 #define ROOMCAST_GATEWAY_JOURNAL_POSTGRES_H
 
