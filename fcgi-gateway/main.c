@@ -111,7 +111,7 @@ static int open_publishing(struct gateway *gateway, const struct gateway_config 
 {
 	struct sequencer_settings settings = {
 		.queue_events = QUEUE_EVENTS, .queue_bytes = QUEUE_BYTES, .group_events = GROUP_EVENTS, .timeout_ms = (uint64_t)config->publish_timeout,
-		.stall_ms = (uint64_t)config->publish_timeout / 4, .retry_ms = RETRY_MS, .check_ms = CHECK_MS, .line_endpoint = config->line, .wall_ms = clock_wall_ms,
+		.stall_ms = (uint64_t)config->publish_timeout / 2, .retry_ms = RETRY_MS, .check_ms = CHECK_MS, .line_endpoint = config->line, .wall_ms = clock_wall_ms,
 	};
 	struct sequencer_sink sink = { .activate = activate, .deactivate = deactivate, .stand_by = stand_by, .publish = publish, .data = gateway };
 	gateway->line_endpoint = config->line;

@@ -26,7 +26,7 @@ static const char good[] =
 	"[billing]\n"
 	"hash = sha256:2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b\n" /* secret */
 	"calls = data-change, events\n"
-	"calls = join\n"
+	"calls = join ; and more\n"
 	"types = Invoice,Order\n"
 	"types = Item\n"
 	"rate = 2\n"
