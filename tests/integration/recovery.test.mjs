@@ -497,7 +497,7 @@ test("control events reach sessions of clients that are away", async () => {
 	wire.cut();
 	await until("it noticed", () => !client.isConnected);
 	await post(roomcast, "emit", { event: "numbered", args: [1], rooms: ["vip"] });
-	assert.equal((await post(roomcast, "join", { sid: client.connects[0].id, rooms: ["vip"] })).status, 200);
+	assert.equal((await post(roomcast, "join?confirm=1", { sid: client.connects[0].id, rooms: ["vip"] })).status, 200);
 	await post(roomcast, "emit", { event: "numbered", args: [2], rooms: ["vip"] });
 	wire.isDown = false;
 	await client.ready(2);
@@ -508,7 +508,7 @@ test("control events reach sessions of clients that are away", async () => {
 	wire.isDown = true;
 	wire.cut();
 	await until("it noticed", () => !client.isConnected);
-	assert.equal((await post(roomcast, "disconnect", { userId: "away" })).status, 200);
+	assert.equal((await post(roomcast, "disconnect?confirm=1", { userId: "away" })).status, 200);
 	wire.isDown = false;
 	await client.ready(3);
 	assert.equal(client.connects[2].recovered ?? false, false);
