@@ -1,43 +1,30 @@
-/* history.c - a log in chunks, and for each room a ring of the numbers of its entries. */
+/* history.c - a log in chunks, indexed by room. */
 #include "history.h"
 
 #include <assert.h>
 #include <malloc.h>
 #include <stdlib.h>
 
-#include <uthash.h>
-
 #include <roomcast/log.h>
 
-enum {
-	CHUNK_ENTRIES = 512,   /* a power of two */
-	RING_CAPACITY_MIN = 4, /* powers of two, too */
-	CHUNKS_CAPACITY_MIN = 8,
-	MALLOC_COST = 8,       /* of each piece of memory, beside rounding up to 16 */
-	HASH_COST = 16,        /* of a room in the table's buckets, roughly */
-	GIVE_BACK_BYTES = 8 << 20,
-};
+#include "history_index.h"
 
-/* The numbers of the entries for one room, oldest first. Their low 32 bits: the log is never that long. */
-struct index {
-	uint32_t *numbers;     /* a ring */
-	uint32_t head, count, capacity;
-	bool is_named;
-	struct place unjudged;
-	UT_hash_handle hh;
-	size_t name_len;       /* behind the struct */
+enum {
+	CHUNK_ENTRIES = 512,     /* a power of two */
+	CHUNKS_CAPACITY_MIN = 8, /* a power of two, too */
+	GIVE_BACK_BYTES = 8 << 20,
 };
 
 /* What few events have: several rooms, exclusions. */
 struct details {
 	uint32_t room_count, except_count, exclude_user_len, size;
-	struct index *rooms[]; /* then the bytes: exclude_user, and each name of except behind its length in two bytes */
+	struct room_index *rooms[]; /* then the bytes: exclude_user, and each name of except behind its length in two bytes */
 };
 
 struct entry {
 	struct frame *frame;
 	struct place place;
-	struct index *room;      /* NULL: details->rooms */
+	struct room_index *room; /* NULL: details->rooms */
 	struct details *details; /* NULL: none */
 	uint32_t time_s;         /* wall clock */
 	bool is_replaced;
@@ -45,7 +32,7 @@ struct entry {
 
 /* Where a reader is in one index. */
 struct source {
-	const struct index *index;
+	const struct room_index *index;
 	uint32_t at;             /* from the head */
 	uint32_t age;            /* of the number there: how far it is from the log's first */
 };
@@ -56,8 +43,8 @@ struct history {
 	size_t chunks_capacity;
 	uint64_t first, next;    /* numbers of the oldest entry, and of the one to come */
 	struct place reach, newest;
-	struct index everyone, authenticated, *by_name;
-	uint64_t bytes, dropped;
+	struct room_indexes rooms;
+	uint64_t bytes, dropped; /* bytes: without the indexes */
 	struct source *sources;  /* of the reader: a heap, the oldest number on top */
 	uint32_t source_count, source_capacity;
 	uint64_t read_from;
@@ -65,14 +52,9 @@ struct history {
 	uint64_t most_bytes;     /* since the system was last given memory back */
 };
 
-static size_t cost_of(size_t size)
-{
-	return (size + MALLOC_COST + 15) & ~(size_t)15;
-}
-
 static size_t frame_cost(const struct frame *frame)
 {
-	return cost_of(sizeof(*frame) + frame_wire_len(frame));
+	return memory_cost(sizeof(*frame) + frame_wire_len(frame));
 }
 
 /* --- the log ------------------------------------------------------------------ */
@@ -113,7 +95,7 @@ static struct entry *open_entry(struct history *history)
 		if (!chunk)
 			return NULL;
 		history->chunks[history->next / CHUNK_ENTRIES & (history->chunks_capacity - 1)] = chunk;
-		history->bytes += cost_of(CHUNK_ENTRIES * sizeof(struct entry));
+		history->bytes += memory_cost(CHUNK_ENTRIES * sizeof(struct entry));
 	}
 	return entry_at(history, history->next++);
 }
@@ -124,7 +106,7 @@ static void close_oldest_entry(struct history *history)
 	if (history->first % CHUNK_ENTRIES && history->first != history->next)
 		return;
 	free(history->chunks[number / CHUNK_ENTRIES & (history->chunks_capacity - 1)]);
-	history->bytes -= cost_of(CHUNK_ENTRIES * sizeof(struct entry));
+	history->bytes -= memory_cost(CHUNK_ENTRIES * sizeof(struct entry));
 }
 
 /* The number of the first entry behind a place. */
@@ -139,94 +121,6 @@ static uint64_t find_behind(const struct history *history, struct place place)
 			to = middle;
 	}
 	return from;
-}
-
-/* --- indexes ------------------------------------------------------------------ */
-
-static int resize_ring(struct history *history, struct index *index, uint32_t capacity)
-{
-	uint32_t *numbers = malloc(capacity * sizeof(*numbers));
-	if (!numbers)
-		return -1;
-	for (uint32_t i = 0; i < index->count; i++)
-		numbers[i] = index->numbers[(index->head + i) & (index->capacity - 1)];
-	history->bytes += cost_of(capacity * sizeof(*numbers)) - (index->capacity ? cost_of(index->capacity * sizeof(*numbers)) : 0);
-	free(index->numbers);
-	index->numbers = numbers;
-	index->head = 0;
-	index->capacity = capacity;
-	return 0;
-}
-
-static int index_push(struct history *history, struct index *index, uint64_t number)
-{
-	if (index->count == index->capacity && resize_ring(history, index, index->capacity ? index->capacity * 2 : RING_CAPACITY_MIN))
-		return -1;
-	index->numbers[(index->head + index->count++) & (index->capacity - 1)] = (uint32_t)number;
-	return 0;
-}
-
-static size_t index_cost(const struct index *index)
-{
-	return cost_of(sizeof(*index) + index->name_len) + HASH_COST;
-}
-
-static void index_clear(struct history *history, struct index *index)
-{
-	if (index->capacity)
-		history->bytes -= cost_of(index->capacity * sizeof(*index->numbers));
-	free(index->numbers);
-	index->numbers = NULL;
-	index->head = index->count = index->capacity = 0;
-}
-
-/* Lets go of an index that nothing is in, and of what a ring does not need any more. */
-static void index_shrink(struct history *history, struct index *index)
-{
-	if (index->count == 0) {
-		index_clear(history, index);
-		if (!index->is_named)
-			return;
-		history->bytes -= index_cost(index);
-		HASH_DELETE(hh, history->by_name, index);
-		free(index);
-	} else if (index->count <= index->capacity / 4 && index->capacity > RING_CAPACITY_MIN) {
-		(void)resize_ring(history, index, index->capacity / 2); /* otherwise it stays as it is */
-	}
-}
-
-static void index_pop(struct history *history, struct index *index, uint64_t number)
-{
-	/* Unless the entry was given up halfway. */
-	if (index->count && index->numbers[index->head] == (uint32_t)number) {
-		index->head = (index->head + 1) & (index->capacity - 1);
-		index->count--;
-	}
-	index_shrink(history, index);
-}
-
-static struct index *find_index(const struct history *history, struct bytes name)
-{
-	struct index *index;
-	HASH_FIND(hh, history->by_name, name.data, name.len, index);
-	return index;
-}
-
-static struct index *get_index(struct history *history, struct bytes name)
-{
-	struct index *index = find_index(history, name);
-	if (index)
-		return index;
-	index = calloc(1, sizeof(*index) + name.len);
-	if (!index)
-		return NULL;
-	index->is_named = true;
-	index->name_len = name.len;
-	char *own_name = (char *)(index + 1);
-	memcpy(own_name, name.data, name.len);
-	HASH_ADD_KEYPTR(hh, history->by_name, own_name, name.len, index);
-	history->bytes += index_cost(index);
-	return index;
 }
 
 /* --- entries ------------------------------------------------------------------ */
@@ -268,7 +162,7 @@ static int add_details(struct history *history, struct entry *entry, const struc
 	size_t len = packed_len(message);
 	if (!several && !len)
 		return 0;
-	size_t size = sizeof(struct details) + several * sizeof(struct index *) + len;
+	size_t size = sizeof(struct details) + several * sizeof(struct room_index *) + len;
 	struct details *details = calloc(1, size);
 	if (!details)
 		return -1;
@@ -276,15 +170,15 @@ static int add_details(struct history *history, struct entry *entry, const struc
 	details->room_count = (uint32_t)several;
 	pack_exclusions(details, message);
 	entry->details = details;
-	history->bytes += cost_of(size);
+	history->bytes += memory_cost(size);
 	return 0;
 }
 
-static int add_to_index(struct history *history, struct index *index, struct index **place, uint64_t number)
+static int add_to_index(struct history *history, struct room_index *index, struct room_index **place, uint64_t number)
 {
-	if (!index || index_push(history, index, number)) {
+	if (!index || room_index_push(&history->rooms, index, number)) {
 		if (index)
-			index_shrink(history, index);
+			room_index_shrink(&history->rooms, index);
 		return -1;
 	}
 	*place = index;
@@ -294,18 +188,18 @@ static int add_to_index(struct history *history, struct index *index, struct ind
 static int add_to_indexes(struct history *history, struct entry *entry, const struct message *message, uint64_t number)
 {
 	if (message->audience == AUDIENCE_EVERYONE)
-		return add_to_index(history, &history->everyone, &entry->room, number);
+		return add_to_index(history, &history->rooms.everyone, &entry->room, number);
 	if (message->audience == AUDIENCE_AUTHENTICATED)
-		return add_to_index(history, &history->authenticated, &entry->room, number);
+		return add_to_index(history, &history->rooms.authenticated, &entry->room, number);
 	if (message->rooms.count == 1)
-		return add_to_index(history, get_index(history, message->rooms.items[0]), &entry->room, number);
+		return add_to_index(history, room_index_get(&history->rooms, message->rooms.items[0]), &entry->room, number);
 	for (size_t i = 0; i < message->rooms.count; i++)
-		if (add_to_index(history, get_index(history, message->rooms.items[i]), &entry->details->rooms[i], number))
+		if (add_to_index(history, room_index_get(&history->rooms, message->rooms.items[i]), &entry->details->rooms[i], number))
 			return -1;
 	return 0;
 }
 
-static struct index *const *entry_rooms(const struct entry *entry, uint32_t *count)
+static struct room_index *const *entry_rooms(const struct entry *entry, uint32_t *count)
 {
 	*count = entry->room ? 1 : entry->details ? entry->details->room_count : 0;
 	return entry->room ? &entry->room : entry->details ? entry->details->rooms : NULL;
@@ -317,7 +211,7 @@ static void mark_unjudged(const struct entry *entry, const struct message *messa
 	for (size_t i = 0; i < message->except.count; i++)
 		is_judged = is_judged && history_is_user_room(message->except.items[i]);
 	uint32_t count;
-	struct index *const *rooms = entry_rooms(entry, &count);
+	struct room_index *const *rooms = entry_rooms(entry, &count);
 	for (uint32_t i = 0; !is_judged && i < count; i++)
 		rooms[i]->unjudged = entry->place;
 }
@@ -326,12 +220,12 @@ static void drop_oldest(struct history *history)
 {
 	struct entry *entry = entry_at(history, history->first);
 	uint32_t count;
-	struct index *const *rooms = entry_rooms(entry, &count);
+	struct room_index *const *rooms = entry_rooms(entry, &count);
 	for (uint32_t i = 0; i < count; i++)
 		if (rooms[i])
-			index_pop(history, rooms[i], history->first);
+			room_index_pop(&history->rooms, rooms[i], history->first);
 	if (entry->details)
-		history->bytes -= cost_of(entry->details->size);
+		history->bytes -= memory_cost(entry->details->size);
 	free(entry->details);
 	if (entry->frame)
 		history->bytes -= frame_cost(entry->frame);
@@ -341,12 +235,17 @@ static void drop_oldest(struct history *history)
 	close_oldest_entry(history);
 }
 
+static uint64_t total_bytes(const struct history *history)
+{
+	return history->bytes + history->rooms.bytes;
+}
+
 static bool is_past_bounds(const struct history *history, uint64_t now_ms)
 {
 	if (history->first == history->next)
 		return false;
 	uint64_t oldest_ms = (uint64_t)entry_at(history, history->first)->time_s * 1000;
-	return history->next - history->first > history->bounds.events || history->bytes > history->bounds.bytes ||
+	return history->next - history->first > history->bounds.events || total_bytes(history) > history->bounds.bytes ||
 	       (now_ms > oldest_ms && now_ms - oldest_ms > history->bounds.age_ms);
 }
 
@@ -360,9 +259,9 @@ void history_trim(struct history *history, uint64_t now_ms)
 {
 	drop_what_is_past_bounds(history, now_ms);
 	/* What was freed between pieces that stay would not go back to the system by itself. */
-	if (history->most_bytes > 2 * history->bytes + GIVE_BACK_BYTES) {
+	if (history->most_bytes > 2 * total_bytes(history) + GIVE_BACK_BYTES) {
 		malloc_trim(0);
-		history->most_bytes = history->bytes;
+		history->most_bytes = total_bytes(history);
 	}
 }
 
@@ -406,8 +305,8 @@ uint64_t history_append(struct history *history, struct event *event, uint64_t n
 		return number;
 	}
 	history->newest = place;
-	if (history->bytes > history->most_bytes)
-		history->most_bytes = history->bytes;
+	if (total_bytes(history) > history->most_bytes)
+		history->most_bytes = total_bytes(history);
 	drop_what_is_past_bounds(history, now_ms);
 	return number;
 }
@@ -427,12 +326,12 @@ void history_read(struct history *history, struct place after)
 	history->is_heap = history->has_failed = false;
 }
 
-static uint32_t age_at(const struct history *history, const struct index *index, uint32_t at)
+static uint32_t age_at(const struct history *history, const struct room_index *index, uint32_t at)
 {
-	return index->numbers[(index->head + at) & (index->capacity - 1)] - (uint32_t)history->first;
+	return room_index_number(index, at) - (uint32_t)history->first;
 }
 
-static void read_index(struct history *history, const struct index *index, uint64_t read_from)
+static void read_index(struct history *history, const struct room_index *index, uint64_t read_from)
 {
 	if (!index || !index->count)
 		return;
@@ -461,18 +360,18 @@ static void read_index(struct history *history, const struct index *index, uint6
 
 void history_read_everyone(struct history *history)
 {
-	read_index(history, &history->everyone, history->read_from);
+	read_index(history, &history->rooms.everyone, history->read_from);
 }
 
 void history_read_authenticated(struct history *history)
 {
-	read_index(history, &history->authenticated, history->read_from);
+	read_index(history, &history->rooms.authenticated, history->read_from);
 }
 
 void history_read_room(struct history *history, struct bytes name, struct place since)
 {
 	uint64_t from = since.epoch ? find_behind(history, since) : 0;
-	read_index(history, find_index(history, name), from > history->read_from ? from : history->read_from);
+	read_index(history, room_index_find(&history->rooms, name), from > history->read_from ? from : history->read_from);
 }
 
 static void sift_down(struct history *history, uint32_t at)
@@ -581,18 +480,18 @@ struct place history_newest(const struct history *history)
 struct place history_unjudged(const struct history *history, const struct bytes *room, bool is_authenticated)
 {
 	if (room) {
-		const struct index *index = find_index(history, *room);
+		const struct room_index *index = room_index_find(&history->rooms, *room);
 		return index ? index->unjudged : (struct place){ 0 };
 	}
-	return is_authenticated ? place_larger(history->everyone.unjudged, history->authenticated.unjudged) : history->everyone.unjudged;
+	return is_authenticated ? place_larger(history->rooms.everyone.unjudged, history->rooms.authenticated.unjudged) : history->rooms.everyone.unjudged;
 }
 
 struct history_figures history_figures(const struct history *history)
 {
 	return (struct history_figures){
 		.events = history->next - history->first,
-		.bytes = history->bytes,
-		.rooms = HASH_COUNT(history->by_name),
+		.bytes = total_bytes(history),
+		.rooms = HASH_COUNT(history->rooms.by_name),
 		.appended = history->next,
 		.dropped = history->dropped,
 		.oldest_ms = history->first == history->next ? 0 : (uint64_t)entry_at(history, history->first)->time_s * 1000,

@@ -301,6 +301,8 @@ struct place recovery_place(struct hub *hub, struct member *member)
 
 void recovery_on_event(struct hub *hub, struct event *event)
 {
+	if (hub->recovery.mode == RECOVERY_OFF)
+		return;
 	uint64_t number = history_append(hub->recovery.history, event, clock_wall_ms());
 	uint64_t replaced = coalesce_note(hub->recovery.coalesce, event, number);
 	if (replaced != COALESCE_NONE)

@@ -124,24 +124,48 @@ static void dial(struct whole_hub *whole, struct peer *peer)
 	peer_open(peer, &whole->loop, fd);
 }
 
+static void dial_websocket(struct whole_hub *whole, struct peer *peer, const char *target)
+{
+	dial(whole, peer);
+	peer_upgrade(peer, target);
+	assert_int_equal(peer_frame(peer).payload.data[0], '0');
+}
+
+/* `"token":".."` on the heap. */
+static char *token_of(const char *user)
+{
+	struct error err;
+	struct identity identity = { .expires_s = clock_wall_ms() / 1000 + 3600 };
+	snprintf(identity.user_id, sizeof(identity.user_id), "%s", user);
+	snprintf(identity.username, sizeof(identity.username), "name of %s", user);
+	char *token = token_issue(&identity, bytes_of(secret), clock_wall_ms() / 1000, &err);
+	assert_non_null(token);
+	char *member = malloc(strlen(token) + 16);
+	sprintf(member, "\"token\":\"%s\"", token);
+	free(token);
+	return member;
+}
+
 struct bytes whole_hub_try(struct whole_hub *whole, struct peer *peer, const char *user)
 {
 	char connect_packet[1024] = "40";
-	struct error err;
-	dial(whole, peer);
-	peer_upgrade(peer, "/api/socket/?EIO=4&transport=websocket");
-	assert_int_equal(peer_frame(peer).payload.data[0], '0');
+	dial_websocket(whole, peer, "/api/socket/?EIO=4&transport=websocket");
 	if (user) {
-		struct identity identity = { .expires_s = clock_wall_ms() / 1000 + 3600 };
-		snprintf(identity.user_id, sizeof(identity.user_id), "%s", user);
-		snprintf(identity.username, sizeof(identity.username), "name of %s", user);
-		char *token = token_issue(&identity, bytes_of(secret), clock_wall_ms() / 1000, &err);
-		assert_non_null(token);
-		snprintf(connect_packet, sizeof(connect_packet), "40{\"token\":\"%s\"}", token);
+		char *token = token_of(user);
+		snprintf(connect_packet, sizeof(connect_packet), "40{%s}", token);
 		free(token);
 	}
 	peer_send_text(peer, connect_packet);
 	return peer_frame(peer).payload;
+}
+
+void whole_hub_return(struct whole_hub *whole, struct peer *peer, const char *user, const char *shown)
+{
+	char connect_packet[2048], *token = user ? token_of(user) : NULL;
+	dial_websocket(whole, peer, "/api/socket/?EIO=4&transport=websocket&recovery=1");
+	snprintf(connect_packet, sizeof(connect_packet), "40{%s%s%s}", token ? token : "", token && *shown ? "," : "", shown);
+	peer_send_text(peer, connect_packet);
+	free(token);
 }
 
 const char *whole_hub_connect(struct whole_hub *whole, struct peer *peer, const char *user)

@@ -34,6 +34,8 @@ void whole_hub_control(struct whole_hub *whole, struct message control, const ch
 const char *whole_hub_connect(struct whole_hub *whole, struct peer *peer, const char *user);
 /* The same up to the hub's answer to CONNECT, which is returned, valid until the next frame. */
 struct bytes whole_hub_try(struct whole_hub *whole, struct peer *peer, const char *user);
+/* The same up to the client's CONNECT: with recovery on, and more members of auth: `"pid":"..","offset":".."`, or "". */
+void whole_hub_return(struct whole_hub *whole, struct peer *peer, const char *user, const char *shown);
 /* The next text is that event. */
 void whole_hub_expect(struct peer *peer, uint64_t n);
 /* The answer to a request on a connection of its own. */
