@@ -78,6 +78,12 @@ test("POSTs are counted", () =>
 		assert.ok(found.answered > 0 && found.refused === 0);
 	}));
 
+test("the history's cost is counted", async () => {
+	const [found] = await generate(context.tools, "history", [3000, 10]);
+	assert.equal(found.given, 900);
+	assert.ok(found.appendNs > 0 && found.replayNs > 0 && found.bytesPerEvent > 300);
+});
+
 test("a server that is not there is said to be missing", async () => {
 	await assert.rejects(load(context.tools, { server: 1, clients: 2 }), /clients did not come to be; the first: client 0: Connection refused/);
 });

@@ -66,6 +66,10 @@ const tables = {
 		title: "Growth: the same 2,000 clients over more hubs", x: "hubs",
 		columns: { cpuPerDelivery: ["CPU of all hubs per delivery", per("ns")], perSecond: ["deliveries/s", number] },
 	},
+	"growth-history": {
+		title: "Growth: the hub's history, events of 300 bytes over 100 rooms", x: "events",
+		columns: { appendNs: ["CPU to append one", per("ns")], replayNs: ["CPU to replay one", per("ns")], bytesPerEvent: ["memory of one", per("B")] },
+	},
 };
 
 const row = (cells) => `| ${cells.join(" | ")} |`;
@@ -98,6 +102,7 @@ const curves = [
 	["bursts.svg", "bursts", "perSecond", "Bursts of 64", "clients", "deliveries per second"],
 	["latency.svg", "latency", "p99", "p99 latency at 20,000 deliveries a second", "clients", "us"],
 	["growth-rooms.svg", "growth-rooms", "cpuPerEvent", "Server CPU per event, rooms of ten", "rooms", "ns"],
+	["growth-history.svg", "growth-history", "replayNs", "CPU to replay an event", "events in the history", "ns"],
 	["growth-hubs.svg", "growth-hubs", "cpuPerDelivery", "CPU of all hubs per delivery, 2,000 clients", "hubs", "ns"],
 ];
 

@@ -160,10 +160,19 @@ const growthHubs = async (context) => {
 		});
 };
 
+/** Of the hub's history: appending an event, keeping it, and giving a client in three of a hundred rooms what it missed. */
+const growthHistory = async (context) => {
+	for (let round = 1; round <= context.rounds; round++)
+		for (const events of context.quick ? [1000, 100_000] : [1000, 10_000, 100_000, 1_000_000]) {
+			const [{ appendNs, bytesPerEvent, replayNs }] = await generate(context.tools, "history", [events, 100]);
+			context.results.add("growth-history", "hub", events, round, { appendNs, replayNs, bytesPerEvent });
+		}
+};
+
 /** What a quick run leaves out unless it is asked for. */
-export const slow = ["fleet", "storm", "growth-rooms", "growth-hubs"];
+export const slow = ["fleet", "storm", "growth-rooms", "growth-hubs", "growth-history"];
 
 export const scenarios = {
 	fanout, bursts, rooms, latency, "end-to-end": endToEnd, posts, setups, idle, fleet, storm, recovery,
-	"growth-rooms": growthRooms, "growth-hubs": growthHubs,
+	"growth-rooms": growthRooms, "growth-hubs": growthHubs, "growth-history": growthHistory,
 };
