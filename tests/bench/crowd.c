@@ -13,7 +13,7 @@
 enum {
 	READ_SIZE = 256 * 1024,
 	SERVED_AT_ONCE = 512,
-	CLIENTS_PER_ADDRESS = 15000, /* of 127.0.0.0/8; its ports are fewer than 28,000 */
+	CLIENTS_PER_ADDRESS = 2000, /* of 127.0.0.0/8: the kernel searches long for a port when many of an address are taken */
 };
 
 static char scratch[READ_SIZE];
@@ -66,12 +66,14 @@ void crowd_fail(struct client *client, const char *reason)
 
 /* --- connecting ------------------------------------------------------------ */
 
-/* A port is chosen at connect, so that each source address has all of them for each server. */
+/* 127.P.N.1, where P is different from one run to the next, so that connections in TIME-WAIT are not in the way. A port is chosen at
+ * connect, so that each source address has all of them for each server. */
 static int bind_source(int fd, uint32_t index)
 {
 	int one = 1;
 	struct sockaddr_in source = { .sin_family = AF_INET };
-	source.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + index / CLIENTS_PER_ADDRESS);
+	uint32_t run = 1 + (uint32_t)getppid() % 250, part = index / CLIENTS_PER_ADDRESS;
+	source.sin_addr.s_addr = htonl(127u << 24 | run << 16 | (part & 0xff) << 8 | 1);
 	return setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one)) ||
 	               bind(fd, (struct sockaddr *)&source, sizeof(source)) ? -1 : 0;
 }
