@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { Daemon } from "./lib/processes.mjs";
 import { writeReport } from "./lib/report.mjs";
 import { Results } from "./lib/results.mjs";
 import { scenarios, slow } from "./lib/scenarios.mjs";
@@ -68,6 +69,7 @@ for (const name of only) {
 		console.error(`${name}: ${error.message}`);
 		process.exitCode = 1;
 	}
+	await Daemon.stopAll();
 }
 rmSync(directory, { recursive: true, force: true });
 notes.push(`it took ${Math.round((Date.now() - start) / 1000)} s`);

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { generate, load } from "./lib/processes.mjs";
+import { Daemon, generate, load } from "./lib/processes.mjs";
 import { plot } from "./lib/plot.mjs";
 import { writeReport } from "./lib/report.mjs";
 import { median, Results } from "./lib/results.mjs";
@@ -16,6 +16,7 @@ let servers = 0;
 const context = { build, tools: join(build, "tests/bench"), next: () => ++servers };
 
 before(() => (context.directory = mkdtempSync(join(tmpdir(), "roomcast-bench-test-"))));
+after(() => Daemon.stopAll());
 after(() => rmSync(context.directory, { recursive: true, force: true }));
 
 async function withServer(start, use) {
@@ -67,7 +68,7 @@ test("heartbeats are answered, and everybody comes back after a cut", () =>
 	}));
 
 test("a POST goes through nginx and gateway to the clients", { timeout: 60_000 }, () =>
-	withServer(stack, async (server) => {
+	withServer((c) => stack(c, { name: "a name" }), async (server) => {
 		const { measured } = await run(server, { measure: "rate", clients: 5, rate: 20, seconds: 0.5 }, { env: { ROOMCAST_API_KEY: apiKey } });
 		assert.equal(measured.deliveries, 50);
 	}));

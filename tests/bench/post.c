@@ -1,7 +1,7 @@
 /* post.c - POSTs the same body over several kept-alive connections, each sending the next when it has its answer; prints how many a second.
  *
- *   post PORT PATH PUBLISHERS SECONDS BODY
- * The API key is the environment's ROOMCAST_API_KEY. One JSON object on standard output. */
+ *   post PORT PATH PUBLISHERS SECONDS BODY [PID...]
+ * The API key is the environment's ROOMCAST_API_KEY; the CPU time of the processes is counted. One JSON object on standard output. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -17,7 +17,7 @@
 #include "http_answer.h"
 #include "process.h"
 
-enum { PUBLISHERS_MAX = 1024, ANSWER_MAX = 65536 };
+enum { PUBLISHERS_MAX = 1024, ANSWER_MAX = 65536, PIDS_MAX = 64, FIRST_PID = 6 /* of the arguments */ };
 
 struct publisher {
 	int fd;
@@ -109,11 +109,14 @@ static void make_request(const char *path, const char *body)
 
 int main(int argc, char **argv)
 {
-	size_t publishers = argc == 6 ? strtoul(argv[3], NULL, 10) : 0;
-	if (!publishers || publishers > PUBLISHERS_MAX) {
-		fputs("post PORT PATH PUBLISHERS SECONDS BODY\n", stderr);
+	pid_t pids[PIDS_MAX];
+	size_t publishers = argc >= FIRST_PID ? strtoul(argv[3], NULL, 10) : 0, pid_count = 0;
+	if (!publishers || publishers > PUBLISHERS_MAX || argc - FIRST_PID > PIDS_MAX) {
+		fputs("post PORT PATH PUBLISHERS SECONDS BODY [PID...]\n", stderr);
 		return 2;
 	}
+	for (int i = FIRST_PID; i < argc; i++)
+		pids[pid_count++] = (pid_t)atoi(argv[i]);
 	double seconds = strtod(argv[4], NULL);
 	server = (struct sockaddr_in){
 		.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[1])), .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
@@ -130,11 +133,13 @@ int main(int argc, char **argv)
 	run_for(seconds / 5);
 	answered = 0;
 	latencies = (struct histogram){ 0 };
-	uint64_t start = now_ns();
+	uint64_t start = now_ns(), cpu = process_cpu_ns(pids, pid_count);
 	run_for(seconds);
+	cpu = process_cpu_ns(pids, pid_count) - cpu;
 	double elapsed = (double)(now_ns() - start) / 1e9;
 	printf("{\"publishers\":%zu,\"seconds\":%.3f,\"answered\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"perSecond\":%.1f", publishers, elapsed,
 	       answered, refused, (double)answered / elapsed);
+	printf(",\"cpuPerPost\":%.0f", (double)cpu / (double)answered);
 	printf(",\"p50\":%.1f,\"p99\":%.1f}\n", (double)histogram_quantile(&latencies, 0.5) / 1e3, (double)histogram_quantile(&latencies, 0.99) / 1e3);
 	if (refused)
 		fprintf(stderr, "post: %" PRIu64 " refused; the first: %s\n", refused, first_refusal);

@@ -39,13 +39,24 @@ export const accepts = (port) =>
 
 /** A daemon on the server's core. */
 export class Daemon {
+	static #running = new Set();
+
+	/** Those of servers that failed at their start. */
+	static async stopAll() {
+		for (const daemon of Daemon.#running) await daemon.stop();
+	}
+
 	constructor(command, { env = {}, log, directory, core = "server" }) {
 		const output = openSync(log, "a");
 		const [program, args] = pinned(core, command);
 		this.log = log;
 		this.child = spawn(program, args, { cwd: directory, env: { ...process.env, ...env }, stdio: ["ignore", output, output] });
 		this.ended = new Promise((resolve) => this.child.on("close", resolve).on("error", resolve));
-		this.ended.then(() => (this.hasEnded = true));
+		Daemon.#running.add(this);
+		this.ended.then(() => {
+			this.hasEnded = true;
+			Daemon.#running.delete(this);
+		});
 		closeSync(output);
 	}
 

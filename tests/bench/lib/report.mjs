@@ -33,7 +33,7 @@ const tables = {
 	},
 	posts: {
 		title: "POSTs", x: "publishers", against: "trivial",
-		columns: { perSecond: ["POSTs/s", number], p50: ["p50", per("us")], p99: ["p99", per("us")] },
+		columns: { perSecond: ["POSTs/s", number], cpuPerPost: ["server CPU per POST", per("ns")], p50: ["p50", per("us")], p99: ["p99", per("us")] },
 	},
 	setups: {
 		title: "Session set-ups, WebSocket, one room", x: "sessions", against: "socket.io",

@@ -61,8 +61,8 @@ const body = JSON.stringify({ entityType: "bench", action: "UPDATE", data: { id:
 
 const postsOf = (context) => async (server, publishers) => {
 	const path = server.name === "nchan" ? "/publish?room=0" : "/api/broadcast/data-change";
-	const [found] = await generate(context.tools, "post", [server.port, path, publishers, context.quick ? 0.5 : 2, body], { env: { ROOMCAST_API_KEY: apiKey } });
-	return { perSecond: found.perSecond, p50: found.p50, p99: found.p99 };
+	const [found] = await generate(context.tools, "post", [server.port, path, publishers, context.quick ? 0.5 : 2, body, ...server.pids], { env: { ROOMCAST_API_KEY: apiKey } });
+	return { perSecond: found.perSecond, cpuPerPost: found.cpuPerPost, p50: found.p50, p99: found.p99 };
 };
 
 const posts = (context) =>

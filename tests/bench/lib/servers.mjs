@@ -15,7 +15,7 @@ class Server {
 	constructor(name, context) {
 		this.name = name;
 		this.context = context;
-		this.directory = join(context.directory, `${name}-${context.next()}`);
+		this.directory = join(context.directory, `${name.replace(/\W+/g, "-")}-${context.next()}`);
 		mkdirSync(this.directory);
 	}
 
