@@ -272,8 +272,8 @@ static const char *const trim_statements[STATEMENT_COUNT] = {
 		" DELETE FROM events WHERE id >= (SELECT id FROM oldest) AND id < coalesce((SELECT id FROM kept), (SELECT id FROM step))",
 	[TRIM_KEYS] = "DELETE FROM idempotency WHERE ctid = ANY (ARRAY(SELECT ctid FROM idempotency WHERE time_ms < $2::bigint ORDER BY time_ms LIMIT $1::bigint))",
 	[TRIM_BLOCKS] = "DELETE FROM blocks WHERE ctid = ANY (ARRAY(SELECT ctid FROM blocks WHERE until_ms <= $2::bigint LIMIT $1::bigint))",
-	[TRIM_EPOCHS] = "DELETE FROM epochs WHERE epoch = ANY (ARRAY(SELECT epoch FROM epochs WHERE epoch < (SELECT epoch FROM events ORDER BY id LIMIT 1)"
-	                " AND epoch < (SELECT epoch FROM epochs ORDER BY epoch DESC LIMIT 1 OFFSET $2::bigint) LIMIT $1::bigint))",
+	[TRIM_EPOCHS] = ("DELETE FROM epochs WHERE epoch = ANY (ARRAY(SELECT epoch FROM epochs WHERE epoch < (SELECT epoch FROM events ORDER BY id LIMIT 1)"
+	                 " AND epoch < (SELECT epoch FROM epochs ORDER BY epoch DESC LIMIT 1 OFFSET $2::bigint) LIMIT $1::bigint))"),
 };
 
 static int64_t bound_of(uint64_t number)

@@ -37,8 +37,8 @@ const char *const sqlite_trim_statements[] = {
 		" (SELECT id FROM step))",
 	[TRIM_KEYS] = "DELETE FROM idempotency WHERE rowid IN (SELECT rowid FROM idempotency WHERE time_ms < ?2 ORDER BY time_ms LIMIT ?1)",
 	[TRIM_BLOCKS] = "DELETE FROM blocks WHERE user_id IN (SELECT user_id FROM blocks WHERE until_ms <= ?2 LIMIT ?1)",
-	[TRIM_EPOCHS] = "DELETE FROM epochs WHERE epoch IN (SELECT epoch FROM epochs WHERE epoch < (SELECT epoch FROM events ORDER BY id LIMIT 1)"
-	                " AND epoch < (SELECT epoch FROM epochs ORDER BY epoch DESC LIMIT 1 OFFSET ?2) LIMIT ?1)",
+	[TRIM_EPOCHS] = ("DELETE FROM epochs WHERE epoch IN (SELECT epoch FROM epochs WHERE epoch < (SELECT epoch FROM events ORDER BY id LIMIT 1)"
+	                 " AND epoch < (SELECT epoch FROM epochs ORDER BY epoch DESC LIMIT 1 OFFSET ?2) LIMIT ?1)"),
 };
 const size_t sqlite_trim_statement_count = sizeof(sqlite_trim_statements) / sizeof(sqlite_trim_statements[0]);
 

@@ -103,7 +103,7 @@ static void ask_as(struct api_key *key, const char *query, struct answer *answer
 {
 	struct request request = { .query = bytes_of(query) };
 	struct call call = { .gateway = &gateway, .key = key, .request = &request, .response = &answer->response };
-	struct bytes events, next, event, id;
+	struct bytes events = { 0 }, next = { 0 }, event, id;
 	*answer = (struct answer){ .count = 0 };
 	events_handle(&call);
 	struct bytes body = buffer_bytes(&answer->response.body);
