@@ -43,6 +43,9 @@ static const struct option_row rows[] = {
 	  "Events being delivered; past it the hub reads no further from the gateway." },
 	{ "hub", "recovery", NULL, OPTION_TEXT, PLACE(recovery), "auto", 0, 0,
 	  "Who is given what it missed while it was away: auto (browsers, and whoever asks with recovery=1 in the query or auth.recovery), on, off." },
+	{ "hub", "start-patience", NULL, OPTION_DURATION, PLACE(start_patience), "5s", 0, INT64_C(1) << 40,
+	  "A hub that starts refuses clients until the gateway told it what happened before; after so long without an answer it serves them all the same, "
+	  "and whoever was away is told that something may be missing." },
 	{ "hub", "history-age", NULL, OPTION_DURATION, PLACE(history_age), "1h", 0, INT64_C(1) << 40, "How long events are kept for clients that were away." },
 	{ "hub", "history-events", NULL, OPTION_NUMBER, PLACE(history_events), "100000", 0, INT64_C(1) << 30, "How many events are kept at most." },
 	{ "hub", "history-bytes", NULL, OPTION_SIZE, PLACE(history_bytes), "64M", 0, INT64_C(1) << 40,

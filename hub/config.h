@@ -25,6 +25,7 @@ struct hub_config {
 	int64_t token_leeway;
 	int64_t ping_interval, ping_timeout, upgrade_timeout, connect_timeout, header_timeout, drain_window;
 	int64_t max_payload, max_unsent, max_gap, max_backlog;
+	int64_t start_patience;
 	int64_t history_age, history_events, history_bytes;
 	int64_t coalesce_max;
 	int64_t stored_age, stored_sessions, stored_bytes;

@@ -129,6 +129,7 @@ static int open_audience(struct hub *hub, struct error *err)
 		.hub_name = config->name,
 		.line = config->line,
 		.held_max = (size_t)config->max_gap,
+		.start_patience_ms = (uint64_t)config->start_patience,
 		.window_ms = hub->recovery.mode == RECOVERY_OFF ? 0 : (uint64_t)config->history_age,
 		.window_events = (uint64_t)config->history_events,
 		.window_bytes = (uint64_t)config->history_bytes,

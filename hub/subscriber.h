@@ -23,6 +23,7 @@ struct subscriber;
 struct subscriber_settings {
 	const char *hub_name;
 	const char *line;            /* ROUTER endpoints of gateways, separated by commas */
+	uint64_t start_patience_ms;  /* without an answer the hub serves nevertheless after so long */
 	size_t held_max;             /* bytes of events held back behind a gap */
 	/* Bounds of the history that is wanted at the start, see HELLO; all 0: none, begin with what comes next. */
 	uint64_t window_ms, window_events, window_bytes;
@@ -56,7 +57,7 @@ void subscriber_touch(struct subscriber *subscriber);
 void subscriber_greet(struct subscriber *subscriber);
 
 bool subscriber_is_following(const struct subscriber *subscriber); /* the gateway is there and we are welcome */
-/* Whether the hub may serve: it has the window, and every grant and block; or it has waited 5 s for an answer. Not
+/* Whether the hub may serve: it has the window, and every grant and block; or it has waited long enough for an answer. Not
  * while another hub has its name. Once true it stays so. */
 bool subscriber_is_ready(const struct subscriber *subscriber);
 /* The window asked for at the start is here. */

@@ -274,7 +274,7 @@ void subscriber_check_ready(struct subscriber *subscriber, uint64_t now)
 	uint64_t since = subscriber->line_heard_at > subscriber->started_at ? subscriber->line_heard_at : subscriber->started_at;
 	bool is_loaded = subscriber->has_history && !subscriber->is_standing_due;
 	bool is_taken = subscriber->name_taken_at && now - subscriber->name_taken_at < GATEWAY_TIMEOUT;
-	if (!is_loaded && (is_taken || now - since < READY_WITHOUT_GATEWAY))
+	if (!is_loaded && (is_taken || now - since < subscriber->settings.start_patience_ms))
 		return;
 	subscriber->is_ready = true;
 	if (is_loaded)

@@ -13,7 +13,8 @@ export class Daemon {
 
 	start() {
 		const out = openSync(this.log, "a");
-		const child = spawn(this.program, this.args, { cwd: this.cwd, env: { ...process.env, ...this.env }, stdio: ["ignore", out, out] });
+		// Whatever happens to us, it does not outlive us.
+		const child = spawn("setpriv", ["--pdeathsig", "KILL", "--", this.program, ...this.args], { cwd: this.cwd, env: { ...process.env, ...this.env }, stdio: ["ignore", out, out] });
 		closeSync(out);
 		this.child = child;
 		this.isExpectedToEnd = false;

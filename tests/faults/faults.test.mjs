@@ -6,7 +6,7 @@ import { FAULTS } from "./faults.mjs";
 import { explain, run, summary } from "./scenario.mjs";
 
 const seed = Number(process.env.ROOMCAST_SEED) || Math.floor(Math.random() * 2 ** 31);
-const HEARTBEATS = ["--ping-interval=2s", "--ping-timeout=2s"];
+const HEARTBEATS = ["--ping-interval=2s", "--ping-timeout=2s", "--start-patience=1m"];
 
 /** Runs it, prints one line, and fails with everything that helps to find the cause. */
 async function isGood(context, settings) {

@@ -23,7 +23,7 @@ export class Postgres {
 		const data = join(server.dir, "data");
 		mkdirSync(data);
 		// The server refuses to run as root; Debian's package brings a user for it.
-		const as = process.getuid() === 0 ? ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] : ["env"];
+		const as = process.getuid() === 0 ? ["setpriv", "--pdeathsig=INT", "--reuid=postgres", "--regid=postgres", "--clear-groups"] : ["env"];
 		if (process.getuid() === 0) execFileSync("chown", ["-R", "postgres:postgres", server.dir]);
 		const bin = programs();
 		execFileSync(as[0], [...as.slice(1), join(bin, "initdb"), "-D", data, "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"],

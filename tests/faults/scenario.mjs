@@ -91,6 +91,12 @@ class Stage {
 	}
 }
 
+/** Fails when a signal asks for the end, so that everything is cleared away. */
+const interrupted = new Promise((_, reject) => {
+	for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => reject(new Error(`interrupted by ${signal}`)));
+});
+interrupted.catch(() => {});
+
 const DEFAULTS = { faults: [], rate: 200, clients: 12, pages: 0, hubs: 2, gateways: 1, journal: "sqlite" };
 
 /** Settings: those of a cluster, and faults, seconds (random faults for so long; else each once), seed, rate, clients, pages, hasRecovery, isStrict,
@@ -100,7 +106,7 @@ export async function run({ say = () => {}, ...settings }) {
 	let result;
 	try {
 		await stage.build();
-		result = await stage.play();
+		result = await Promise.race([stage.play(), interrupted]);
 	} catch (error) {
 		result = { error };
 	}

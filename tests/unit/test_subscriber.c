@@ -87,7 +87,7 @@ static void start(const char *line, uint64_t window_events)
 {
 	struct error err;
 	subscriber = subscriber_new(&loop, &(struct subscriber_settings){
-		.hub_name = "hub-t", .line = line, .held_max = 1 << 20, .window_ms = window_events ? 120000 : 0, .window_events = window_events,
+		.hub_name = "hub-t", .line = line, .held_max = 1 << 20, .start_patience_ms = 5000, .window_ms = window_events ? 120000 : 0, .window_events = window_events,
 		.window_bytes = window_events ? 1 << 20 : 0, .on_event = on_event, .on_standing = on_standing, .on_loss = on_loss, .on_round = on_round,
 		.is_full = is_full, .patience_ns = patience_ns, .clients = clients, .rooms = rooms,
 	}, &err);
