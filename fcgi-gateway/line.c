@@ -22,9 +22,11 @@ enum { PUSH_TICK_MS = 100, ANSWERS_TICK_MS = 10 };
 
 static const char *const counter_names[LINE_COUNTER_COUNT] = {
 	[LINE_PUBLISHED] = "published",
+	[LINE_LARGE] = "large",
 	[LINE_VOLATILE] = "volatile",
 	[LINE_RELAYED] = "relayed",
 	[LINE_RELAY_REPEATS] = "relayRepeats",
+	[LINE_VOLATILE_DROPPED] = "volatileDropped",
 	[LINE_REPAIRED] = "repaired",
 	[LINE_GONE] = "gone",
 	[LINE_MALFORMED] = "malformedMessages",

@@ -30,9 +30,11 @@ struct line_settings {
 
 enum line_counter {
 	LINE_PUBLISHED,      /* events */
+	LINE_LARGE,          /* of these, too large for PUB: hubs ask for them */
 	LINE_VOLATILE,       /* of publishers */
 	LINE_RELAYED,        /* of hubs */
 	LINE_RELAY_REPEATS,
+	LINE_VOLATILE_DROPPED, /* large ones, more than there may be at once */
 	LINE_REPAIRED,       /* events sent again */
 	LINE_GONE,           /* answers that something is no longer there */
 	LINE_MALFORMED,      /* not a message */

@@ -54,6 +54,7 @@ struct line {
 
 	/* The line thread's own. */
 	uint64_t heartbeat_at_ms, last_heartbeat_ms;
+	uint64_t large_second, large_bytes; /* of volatile events, in that second */
 	bool has_answers;   /* that could not be sent yet */
 	uint64_t departure_ms, departed_look_ms; /* when a connection ended, and when hubs were last looked at for that */
 	uint64_t pushed_ms; /* when hubs were last looked at for what they lack */
@@ -81,9 +82,15 @@ bool line_hears_departure(struct line *line);
 
 /* --- line_queue.c --- */
 
+/* PUB keeps messages for a hub that is slow, bounded in number only: so an event that is larger is not sent there. Each hub asks for it, and
+ * gets it when it has taken what came before. A volatile one has no second way: of those that are larger so many bytes a second may go. */
+enum { LINE_PUB_MAX = 32 << 10, LINE_VOLATILE_LARGE_MAX = 8 << 20 };
+
 void line_wake(struct line *line);
 /* The line thread: to PUB, all that waits. */
 void line_send_queue(struct line *line);
+/* The line thread: a volatile event; false when it was dropped. */
+bool line_send_volatile(struct line *line, zmq_msg_t *message);
 
 /* --- line_talk.c --- */
 

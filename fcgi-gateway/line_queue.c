@@ -88,6 +88,35 @@ out:
 	return result;
 }
 
+bool line_send_volatile(struct line *line, zmq_msg_t *message)
+{
+	uint64_t second = clock_monotonic_ms() / 1000;
+	size_t size = zmq_msg_size(message);
+	if (second != line->large_second)
+		line->large_bytes = 0;
+	line->large_second = second;
+	bool has_room = size <= LINE_PUB_MAX || line->large_bytes + size <= LINE_VOLATILE_LARGE_MAX;
+	if (has_room && size > LINE_PUB_MAX)
+		line->large_bytes += size;
+	if (!has_room)
+		line_count(line, LINE_VOLATILE_DROPPED);
+	if (!has_room || zmq_msg_send(message, line->publisher, ZMQ_DONTWAIT) < 0)
+		zmq_msg_close(message);
+	return has_room;
+}
+
+/* Takes the message. */
+static void send_event(struct line *line, zmq_msg_t *message)
+{
+	if (zmq_msg_size(message) > LINE_PUB_MAX) {
+		line_count(line, LINE_LARGE);
+		line->heartbeat_at_ms = 0; /* by which the hubs hear of it */
+	} else if (zmq_msg_send(message, line->publisher, ZMQ_DONTWAIT) >= 0) {
+		return;
+	}
+	zmq_msg_close(message);
+}
+
 void line_send_queue(struct line *line)
 {
 	pthread_mutex_lock(&line->lock);
@@ -99,11 +128,12 @@ void line_send_queue(struct line *line)
 	struct place last = { 0 };
 	uint64_t events = 0;
 	DL_FOREACH_SAFE(queue, outgoing, next) {
-		if (zmq_msg_send(&outgoing->message, line->publisher, ZMQ_DONTWAIT) < 0)
-			zmq_msg_close(&outgoing->message);
 		if (outgoing->place.seq) {
+			send_event(line, &outgoing->message);
 			last = outgoing->place;
 			events++;
+		} else {
+			(void)line_send_volatile(line, &outgoing->message);
 		}
 		free(outgoing);
 	}

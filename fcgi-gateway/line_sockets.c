@@ -8,7 +8,7 @@
 #include "socket_path.h"
 
 enum {
-	PUB_HIGH_WATER = 10000,        /* messages a hub; what is dropped past it is repaired */
+	PUB_HIGH_WATER = 4096,         /* messages a hub, none larger than LINE_PUB_MAX; what is dropped past it is repaired */
 	ROUTER_HIGH_WATER = 1000,
 	PEER_HEARTBEAT_MS = 1000,      /* ZMTP's own: notices a stopped or unreachable peer */
 	PEER_TIMEOUT_MS = 3000,

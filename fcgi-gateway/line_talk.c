@@ -133,8 +133,12 @@ static void on_relay(struct line *line, struct hub *hub, const struct message *r
 	published.epoch = published.seq = 0;
 	struct buffer packed = { 0 };
 	struct error err = { 0 };
-	if (message_pack(&published, &packed, &err) == 0 && zmq_send(line->publisher, packed.data, packed.len, ZMQ_DONTWAIT) >= 0)
-		line_count(line, LINE_RELAYED);
+	zmq_msg_t content;
+	if (message_pack(&published, &packed, &err) == 0 && zmq_msg_init_size(&content, packed.len) == 0) {
+		memcpy(zmq_msg_data(&content), packed.data, packed.len);
+		if (line_send_volatile(line, &content))
+			line_count(line, LINE_RELAYED);
+	}
 	buffer_deinit(&packed);
 }
 

@@ -12,6 +12,7 @@
 #include <roomcast/clock.h>
 
 #include "line_fixture.h"
+#include "line_parts.h"
 
 static struct fixture fixture;
 static struct peer hub, other;
@@ -341,6 +342,36 @@ static void test_departure(void **state)
 	assert_int_equal(line_hub_count(fixture.line), 1);
 }
 
+/* PUB keeps messages for hubs that are slow, so what is large goes another way. */
+static void test_large_events_are_asked_for(void **state)
+{
+	(void)state;
+	static char body[40000];
+	memset(body, '1', sizeof(body));
+	struct message message = { .kind = MESSAGE_EVENT, .epoch = 7, .seq = 1, .time_ms = 1, .body = { body, sizeof(body) } };
+	struct buffer packed = { 0 };
+	activate(7, 0);
+	peer_greet(&hub, 7, 0);
+	peer_expect_published(&hub, MESSAGE_HEARTBEAT);
+	assert_int_equal(message_pack(&message, &packed, NULL), 0);
+	fixture_store(&fixture, 7, 1, 2);
+	line_publish(fixture.line, 7, 1, buffer_bytes(&packed));
+	fixture_publish(&fixture, 7, 2, 2);
+	peer_expect_published(&hub, MESSAGE_EVENT);
+	assert_true(hub.message.seq == 2);
+	peer_expect_published(&hub, MESSAGE_HEARTBEAT);
+	assert_true(hub.message.last_seq == 2);
+	assert_int_equal(counted(LINE_LARGE), 1);
+	ask(&hub, 7, 1, 1);
+	expect_events(&hub, 7, 1, 1);
+	/* Volatile ones have no other way: so many. */
+	for (uint64_t i = 1; i <= 600; i++)
+		peer_say(&hub, (struct message){ .kind = MESSAGE_RELAY, .counter = i, .body = message.body });
+	eventually(counted(LINE_RELAYED) + counted(LINE_VOLATILE_DROPPED) == 600);
+	assert_true(counted(LINE_RELAYED) >= LINE_VOLATILE_LARGE_MAX / sizeof(body) / 2 && counted(LINE_VOLATILE_DROPPED) > 0);
+	buffer_deinit(&packed);
+}
+
 static void test_strangers(void **state)
 {
 	(void)state;
@@ -382,6 +413,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_names, open_all, close_all),
 		cmocka_unit_test_setup_teardown(test_silence, open_all, close_all),
 		cmocka_unit_test_setup_teardown(test_departure, open_all, close_all),
+		cmocka_unit_test_setup_teardown(test_large_events_are_asked_for, open_all, close_all),
 		cmocka_unit_test_setup_teardown(test_strangers, open_all, close_all),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
