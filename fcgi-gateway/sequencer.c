@@ -25,6 +25,7 @@ struct ticket {
 	struct submission submission;
 	struct submission_result result;
 	size_t cost;
+	uint64_t chain; /* of those that keep their order among themselves; 0: it is alone */
 	bool is_started, is_done, is_abandoned;
 	pthread_cond_t done;
 };
@@ -40,6 +41,7 @@ struct sequencer {
 	struct journal_writer *writer; /* NULL: there is none */
 	struct place last;             /* committed */
 	uint64_t last_ms;              /* wall clock of the last group */
+	uint64_t broken_chain;         /* one of it was refused: so is what comes behind */
 
 	pthread_mutex_t lock; /* of all below */
 	pthread_cond_t work;
@@ -51,7 +53,7 @@ struct sequencer {
 	char reason[256];
 	uint64_t busy_since_ms; /* monotonic; 0: no group is under way */
 	struct place shown;     /* last, for others to see */
-	uint64_t stored, failed, groups;
+	uint64_t stored, failed, groups, chains;
 };
 
 const char *sequencer_state_name(enum sequencer_state state)
@@ -103,6 +105,17 @@ static uint64_t group_time(struct sequencer *sequencer)
 	return now_ms;
 }
 
+/* What waited behind one of its chain that was not stored. */
+static bool is_behind_a_failure(const struct sequencer *sequencer, struct ticket *ticket)
+{
+	struct error err;
+	if (!ticket->chain || ticket->chain != sequencer->broken_chain)
+		return false;
+	error_set(&err, ERROR_UNAVAILABLE, "the one in front of it was not stored");
+	refuse(ticket, SUBMISSION_REFUSED, &err);
+	return true;
+}
+
 /* Inside a begun group. *has_stored: there is something to commit. -1: the writer is lost. err is also the last failure that was not its
  * submission's own fault. */
 static int judge_group(struct sequencer *sequencer, struct ticket *group, struct place *last, bool *has_stored, struct error *err)
@@ -114,14 +127,18 @@ static int judge_group(struct sequencer *sequencer, struct ticket *group, struct
 	DL_FOREACH(group, ticket)
 		judge_expect(writer, &ticket->submission);
 	DL_FOREACH(group, ticket) {
+		if (is_behind_a_failure(sequencer, ticket))
+			continue;
 		if (judge_submission(writer, &ticket->submission, now_ms, last, &ticket->result, &failure) == 0) {
 			*has_stored = *has_stored || ticket->result.outcome == SUBMISSION_STORED;
 			continue;
 		}
 		bool can_never_be = failure.code == ERROR_INVALID || failure.code == ERROR_TOO_LARGE;
 		refuse(ticket, can_never_be ? SUBMISSION_INVALID : SUBMISSION_REFUSED, &failure);
-		if (!can_never_be)
+		if (!can_never_be) {
 			*err = failure;
+			sequencer->broken_chain = ticket->chain;
+		}
 		if (writer->operations->is_lost(writer))
 			return -1;
 	}
@@ -147,10 +164,12 @@ static enum journal_outcome store_group(struct sequencer *sequencer, struct tick
 }
 
 /* The group is not known to be stored: what each of its submissions is told. Judgements by what this group had stored do not stand. */
-static void fail_group(struct ticket *group, enum journal_outcome outcome, const struct error *err)
+static void fail_group(struct sequencer *sequencer, struct ticket *group, enum journal_outcome outcome, const struct error *err)
 {
 	struct ticket *ticket;
 	DL_FOREACH(group, ticket) {
+		if (ticket->chain)
+			sequencer->broken_chain = ticket->chain;
 		enum submission_outcome judged = ticket->result.outcome;
 		bool is_failed = judged == SUBMISSION_REFUSED || judged == SUBMISSION_INVALID;
 		bool may_be_stored = outcome == JOURNAL_UNKNOWN && (judged == SUBMISSION_STORED || judged == SUBMISSION_REPEATED);
@@ -177,7 +196,7 @@ static bool publish_group(struct sequencer *sequencer, struct ticket *group, str
 		refuse(ticket, SUBMISSION_REFUSED, &(struct error){ ERROR_NONE, "" });
 	enum journal_outcome outcome = store_group(sequencer, group, &last, err);
 	if (outcome != JOURNAL_STORED) {
-		fail_group(group, outcome, err);
+		fail_group(sequencer, group, outcome, err);
 		return outcome != JOURNAL_UNKNOWN && !sequencer->writer->operations->is_lost(sequencer->writer);
 	}
 	sequencer->last = last;
@@ -436,39 +455,94 @@ static enum submission_outcome give_up(struct sequencer *sequencer, struct ticke
 	return SUBMISSION_REFUSED;
 }
 
-/* Called with the lock held. */
-static void wait_for(struct sequencer *sequencer, struct ticket *ticket, struct submission_result *result)
+/* Called with the lock held: until all are done or the time is up. */
+static void wait_for(struct sequencer *sequencer, struct ticket *const *tickets, size_t count)
 {
 	struct timespec deadline = deadline_after(sequencer->settings.timeout_ms);
-	result->outcome = enqueue(sequencer, ticket, &result->err);
-	if (result->outcome != SUBMISSION_STORED)
-		return;
 	int waited = 0;
-	while (!ticket->is_done && waited != ETIMEDOUT)
-		waited = pthread_cond_timedwait(&ticket->done, &sequencer->lock, &deadline);
-	if (ticket->is_done) {
-		*result = ticket->result;
-		ticket->result = (struct submission_result){ 0 };
-	} else {
-		result->outcome = give_up(sequencer, ticket, &result->err);
+	for (size_t i = 0; i < count; i++)
+		while (!tickets[i]->is_done && waited != ETIMEDOUT)
+			waited = pthread_cond_timedwait(&tickets[i]->done, &sequencer->lock, &deadline);
+}
+
+/* Called with the lock held, which it keeps: none is begun behind one that is given up. */
+static void take_results(struct sequencer *sequencer, struct ticket *const *tickets, struct submission_result *results, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (tickets[i]->is_done) {
+			results[i] = tickets[i]->result;
+			tickets[i]->result = (struct submission_result){ 0 };
+		} else {
+			results[i].outcome = give_up(sequencer, tickets[i], &results[i].err);
+		}
 	}
+}
+
+/* Called with the lock held: how many of the first wait now. The others have their results. */
+static size_t enqueue_all(struct sequencer *sequencer, struct ticket *const *tickets, struct submission_result *results, size_t count)
+{
+	uint64_t chain = count > 1 ? ++sequencer->chains : 0;
+	size_t queued = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (!tickets[i]) {
+			error_set(&results[i].err, ERROR_UNAVAILABLE, "out of memory");
+			results[i].outcome = SUBMISSION_REFUSED;
+		} else if (queued < i) {
+			results[i].outcome = results[i - 1].outcome;
+			results[i].err = results[i - 1].err;
+		} else {
+			tickets[i]->chain = chain;
+			results[i].outcome = enqueue(sequencer, tickets[i], &results[i].err);
+			queued += results[i].outcome == SUBMISSION_STORED;
+		}
+	}
+	return queued;
+}
+
+static void submit(struct sequencer *sequencer, struct ticket **tickets, struct submission_result *results, size_t count)
+{
+	pthread_mutex_lock(&sequencer->lock);
+	size_t queued = enqueue_all(sequencer, tickets, results, count);
+	wait_for(sequencer, tickets, queued);
+	take_results(sequencer, tickets, results, queued);
+	for (size_t i = 0; i < count; i++)
+		if (tickets[i] && tickets[i]->is_abandoned)
+			tickets[i] = NULL; /* the sequencer's by now */
+	pthread_mutex_unlock(&sequencer->lock);
+	for (size_t i = 0; i < count; i++)
+		if (tickets[i])
+			ticket_free(tickets[i]);
+}
+
+static struct ticket *ticket_of(struct submission *submission)
+{
+	struct ticket *ticket = ticket_new(submission);
+	if (!ticket)
+		submission_deinit(submission);
+	return ticket;
 }
 
 void sequencer_submit(struct sequencer *sequencer, struct submission *submission, struct submission_result *result)
 {
-	struct ticket *ticket = ticket_new(submission);
-	if (!ticket) {
-		submission_deinit(submission);
-		error_set(&result->err, ERROR_UNAVAILABLE, "out of memory");
-		result->outcome = SUBMISSION_REFUSED;
-		return;
+	struct ticket *ticket = ticket_of(submission);
+	submit(sequencer, &ticket, result, 1);
+}
+
+void sequencer_submit_all(struct sequencer *sequencer, struct submission *submissions, struct submission_result *results, size_t count)
+{
+	struct ticket **tickets = calloc(count, sizeof(*tickets));
+	for (size_t i = 0; i < count; i++) {
+		if (tickets) {
+			tickets[i] = ticket_of(&submissions[i]);
+			continue;
+		}
+		submission_deinit(&submissions[i]);
+		error_set(&results[i].err, ERROR_UNAVAILABLE, "out of memory");
+		results[i].outcome = SUBMISSION_REFUSED;
 	}
-	pthread_mutex_lock(&sequencer->lock);
-	wait_for(sequencer, ticket, result);
-	bool is_ours = !ticket->is_abandoned;
-	pthread_mutex_unlock(&sequencer->lock);
-	if (is_ours)
-		ticket_free(ticket);
+	if (tickets)
+		submit(sequencer, tickets, results, count);
+	free(tickets);
 }
 
 /* --- begin, end, figures --- */

@@ -62,6 +62,9 @@ void sequencer_wait_opened(struct sequencer *sequencer, uint64_t timeout_ms);
 
 /* Any thread; waits. The submission's content is taken (nothing is left to deinit). result comes all zero. */
 void sequencer_submit(struct sequencer *sequencer, struct submission *submission, struct submission_result *result);
+/* Several in this order, each for itself. Behind one that is not known to be stored and may be tried again (OVERLOADED, REFUSED, UNKNOWN) none
+ * is stored before it: those are refused too. */
+void sequencer_submit_all(struct sequencer *sequencer, struct submission *submissions, struct submission_result *results, size_t count);
 
 /* Any thread, at once. */
 bool sequencer_is_active(const struct sequencer *sequencer);

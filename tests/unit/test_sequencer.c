@@ -513,6 +513,73 @@ static void test_a_full_queue_refuses_at_once(void **state)
 	close_all();
 }
 
+/* --- several in their order --- */
+
+enum { CHAIN = 40 }; /* more than one group */
+
+/* Submits CHAIN at once; how many of the first were stored, one after the other from first_seq on. What is behind was refused, or one of them
+ * ended as `failure` says. */
+static size_t submit_chain(uint64_t first_seq, enum submission_outcome failure)
+{
+	struct submission submissions[CHAIN];
+	struct submission_result results[CHAIN] = { 0 };
+	const char *body = plain;
+	size_t stored = 0, failed = 0;
+	for (size_t i = 0; i < CHAIN; i++)
+		build(&submissions[i], &body, 1, NULL);
+	sequencer_submit_all(sequencer, submissions, results, CHAIN);
+	for (size_t i = 0; i < CHAIN; i++) {
+		assert_null(submissions[i].items);
+		if (results[i].outcome == SUBMISSION_STORED) {
+			assert_int_equal(results[i].place.seq, first_seq + stored);
+			assert_true(failed == 0 || failure == SUBMISSION_INVALID);
+			stored++;
+		} else {
+			assert_true(results[i].outcome == failure || (failure != SUBMISSION_INVALID && results[i].outcome == SUBMISSION_REFUSED));
+			failed++;
+		}
+		submission_result_deinit(&results[i]);
+	}
+	return stored;
+}
+
+static void test_several_keep_their_order(void **state)
+{
+	(void)state;
+	open_with(1000, DEADLINE_MS);
+	assert_int_equal(submit_chain(1, SUBMISSION_REFUSED), CHAIN);
+	/* One that can never be stored holds nothing up. */
+	failing_journal_set(journal, STEP_APPEND, FAIL_INVALID, 1);
+	assert_int_equal(submit_chain(CHAIN + 1, SUBMISSION_INVALID), CHAIN - 1);
+	/* Behind one that may be tried again nothing is stored, whether it failed alone or with its group. */
+	failing_journal_set(journal, STEP_APPEND, FAIL_ALONE, 1);
+	assert_int_equal(submit_chain(0, SUBMISSION_REFUSED), 0);
+	failing_journal_set(journal, STEP_BEGIN, FAIL_ALONE, 1);
+	assert_int_equal(submit_chain(0, SUBMISSION_REFUSED), 0);
+	failing_journal_set(journal, STEP_COMMIT, FAIL_ALONE, 1);
+	assert_int_equal(submit_chain(0, SUBMISSION_REFUSED), 0);
+	assert_int_equal(submit_chain(2 * CHAIN, SUBMISSION_REFUSED), CHAIN);
+	close_all();
+}
+
+static void test_several_that_are_too_many_or_too_late(void **state)
+{
+	(void)state;
+	struct waiter first = { .body = plain };
+	struct place place;
+	open_with(10, 200);
+	failing_journal_hold(journal, true);
+	assert_int_equal(pthread_create(&first.thread, NULL, wait_for_result, &first), 0);
+	failing_journal_wait_inside(journal);
+	assert_int_equal(submit_chain(0, SUBMISSION_OVERLOADED), 0);
+	pthread_join(first.thread, NULL);
+	failing_journal_hold(journal, false);
+	assert_int_equal(submit_plain(&place), SUBMISSION_STORED);
+	assert_int_equal(place.seq, 2);
+	submission_result_deinit(&first.result);
+	close_all();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -527,6 +594,8 @@ int main(void)
 		cmocka_unit_test(test_time_is_up),
 		cmocka_unit_test(test_a_journal_that_does_not_answer),
 		cmocka_unit_test(test_a_full_queue_refuses_at_once),
+		cmocka_unit_test(test_several_keep_their_order),
+		cmocka_unit_test(test_several_that_are_too_many_or_too_late),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
