@@ -5,6 +5,7 @@ import { chownSync, cpSync, mkdirSync, readdirSync, realpathSync, rmSync, statSy
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
+import { Follower, Wire, nginxOf } from "./follower.mjs";
 import { Person, endAll } from "./people.mjs";
 import { post } from "./publisher.mjs";
 import { Roomcast, isAlive, until } from "./roomcast.mjs";
@@ -112,6 +113,49 @@ test("an older copy of the journal under running hubs and clients swallows no ne
 	await swapJournal(() => restoreJournal(copy));
 	next = await publish(next, 100);
 	await assertAllGot(next);
+});
+
+test("clients that were away while the journal became an older copy of itself miss nothing unless they are told", { timeout: 180_000 }, async () => {
+	const copy = join(roomcast.state, "copy-away");
+	const wire = await Wire.to(nginxOf(roomcast));
+	const away = async (from, to) => {
+		for (let n = from; n <= to; n++) {
+			await until(`${n} is accepted`, async () => {
+				const body = { entityType: "Away", action: "UPDATE", data: { n } };
+				const answer = await post(roomcast, "data-change", body, { "Idempotency-Key": `away-${n}` }).catch(() => undefined);
+				return answer && (answer.status === 200 || answer.status === 202);
+			}, 30_000);
+		}
+	};
+	const followers = Array.from({ length: 6 }, (_, i) => new Follower(wire.url, ["Away"], { transports: [["websocket"], ["polling"]][i % 2] }));
+	try {
+		await Promise.all(followers.map((follower) => follower.ready()));
+		await away(1, 5);
+		const gateway = roomcast.pid("gateway");
+		process.kill(gateway, "SIGSTOP");
+		copyJournal(copy);
+		process.kill(gateway, "SIGCONT");
+		await away(6, 10); // which the copy does not know
+		await until("they have all", () => followers.every((follower) => follower.got.Away.length === 10));
+		wire.isDown = true;
+		wire.cut();
+		await until("they are away", () => followers.every((follower) => !follower.isConnected));
+		await swapJournal(() => restoreJournal(copy));
+		await away(11, 15);
+		wire.isDown = false;
+		await Promise.all(followers.map((follower) => follower.ready(2)));
+		await away(16, 20);
+		await until("they have the last", () => followers.every((follower) => follower.got.Away.at(-1) === 20), 30_000);
+		for (const { got, ack } of followers) {
+			const missed = Array.from({ length: 20 }, (_, n) => n + 1).filter((n) => !got.Away.includes(n));
+			assert.deepEqual(got.Away, [...new Set(got.Away)].sort((a, b) => a - b), "in order, none twice");
+			assert.ok(missed.every((n) => n >= 11 && n <= 15), `missed ${missed}`);
+			assert.ok(missed.length === 0 || ack.recovered === false, `missed ${missed}, and was not told`);
+		}
+	} finally {
+		for (const follower of followers) follower.close();
+		wire.close();
+	}
 });
 
 test("a gateway that lost its journal begins anew, and is followed", { timeout: 180_000 }, async () => {
