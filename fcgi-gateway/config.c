@@ -35,7 +35,7 @@ static const struct option_row rows[] = {
 	{ "gateway", "keep-age", NULL, OPTION_DURATION, AT(keep_age), "7d", 0, INT64_C(10) * 365 * 86400000, "How long events are kept; 0: without end." },
 	{ "gateway", "keep-bytes", NULL, OPTION_SIZE, AT(keep_bytes), "4G", 0, INT64_C(1) << 50, "How many bytes of events are kept; 0: without bound." },
 	{ "gateway", "keep-events", NULL, OPTION_NUMBER, AT(keep_events), "0", 0, INT64_MAX, "How many events are kept; 0: without bound." },
-	{ "gateway", "threads", NULL, OPTION_NUMBER, AT(threads), "8", 1, 256, "Requests that are worked on at once." },
+	{ "gateway", "threads", NULL, OPTION_NUMBER, AT(threads), "16", 1, 256, "Requests that are worked on at once." },
 	{ "gateway", "max-connections", NULL, OPTION_NUMBER, AT(max_connections), "512", 1, 16384, "FastCGI connections open at once." },
 	{ "gateway", "max-body", NULL, OPTION_SIZE, AT(max_body), "1M", 1024, 16 << 20, "Largest request body." },
 	{ "gateway", "idle-timeout", NULL, OPTION_DURATION, AT(idle_timeout), "60s", 100, 86400000, "How long a FastCGI connection may rest between requests." },

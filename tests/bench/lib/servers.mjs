@@ -154,7 +154,7 @@ export async function trivial(context) {
 	const server = new Server("trivial", context);
 	const { directory } = server;
 	const port = await freePort();
-	server.launch([join(context.tools, "trivial"), `${directory}/gateway.sock`, 8]);
+	server.launch([join(context.tools, "trivial"), `${directory}/gateway.sock`, 80]); // libfcgi needs a thread for each kept connection
 	await until("the trivial handler has its socket", () => existsSync(join(directory, "gateway.sock")));
 	await startNginx(server, port, `${example("roomcast-http.conf", directory)}
 	server {
