@@ -47,6 +47,16 @@ static void on_open(struct session *session)
 	tell(fixture, "open ");
 }
 
+static void echo(struct session *session, struct bytes message)
+{
+	struct frame *frame = frame_new(1 + message.len, false);
+	assert_non_null(frame);
+	frame_payload(frame)[0] = '4';
+	memcpy(frame_payload(frame) + 1, message.data, message.len);
+	session_send(session, &frame, 1);
+	frame_unref(frame);
+}
+
 static void on_message(struct session *session, struct bytes message, bool is_binary, const struct request_info *request)
 {
 	struct fixture *fixture = session_data(session);
@@ -58,6 +68,8 @@ static void on_message(struct session *session, struct bytes message, bool is_bi
 		tell(fixture, "message(%zu bytes) ", message.len);
 	else
 		tell(fixture, "message(%.*s) ", (int)message.len, message.data);
+	if (!is_binary && fixture->echoes)
+		echo(session, message);
 }
 
 static void on_close(struct session *session, enum close_reason reason)

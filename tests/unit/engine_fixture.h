@@ -16,6 +16,7 @@ struct fixture {
 	struct session *session; /* the newest; NULL when it is closed */
 	char story[4096];        /* `open `, `message(hello) `, `binary(2 bytes) `, `close(transport close) ` */
 	char query[256];         /* of the request that carried the last message */
+	bool echoes;             /* texts come back */
 	bool refuses;            /* on_handshake says no */
 	unsigned retry_after_s;  /* or: later */
 	bool is_engine_closed;

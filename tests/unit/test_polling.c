@@ -175,6 +175,20 @@ static void test_packets_of_a_post(void **state)
 	peer_close(&polled.peer);
 }
 
+/* What one POST causes leaves in one answer. */
+static void test_held_get_gets_all_that_a_post_causes(void **state)
+{
+	struct polled polled;
+	begin(&polled, state);
+	struct peer held;
+	polled.fixture->echoes = true;
+	fixture_hold(polled.fixture, &held, polled.sid);
+	post(&polled, "4a\x1e" "4b\x1e" "4c", 200, "ok");
+	fixture_expect(&held, 200, "4a\x1e" "4b\x1e" "4c");
+	peer_close(&held);
+	peer_close(&polled.peer);
+}
+
 static void test_chunked_post_in_pieces(void **state)
 {
 	struct polled polled;
@@ -402,7 +416,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_answers_have_their_type), TEST(test_held_get_is_answered_by_what_is_sent), TEST(test_queued_packets_share_an_answer),
 		TEST(test_sixteen_packets_at_most), TEST(test_second_get), TEST(test_second_get_pipelined), TEST(test_client_of_a_held_get_leaves),
-		TEST(test_packets_of_a_post), TEST(test_chunked_post_in_pieces), TEST(test_malformed_posts), TEST(test_ping_of_the_client),
+		TEST(test_packets_of_a_post), TEST(test_held_get_gets_all_that_a_post_causes),
+		 TEST(test_chunked_post_in_pieces), TEST(test_malformed_posts), TEST(test_ping_of_the_client),
 		TEST(test_close_packet), TEST(test_octet_stream), TEST(test_body_bound), TEST(test_second_post), TEST(test_client_of_a_post_leaves),
 		TEST(test_pipelined_get_and_posts), TEST(test_other_methods), TEST(test_websocket_of_a_polling_session_by_plain_request),
 		TEST(test_close_with_a_held_get), TEST(test_close_with_a_queue), cmocka_unit_test(test_nobody_comes_for_the_last_packets),
