@@ -24,6 +24,7 @@ struct fixture {
 	struct peer peer;
 	char story[2048]; /* `open `, `text(x) `, `binary(3) `, `close ` or `error ` */
 	unsigned writables;
+	uint64_t open_at_close; /* how many were when on_close came */
 	const char *close_on;   /* this text closes it from inside its callback */
 	bool closes_at_open;
 };
@@ -78,6 +79,7 @@ static void on_close(void *data, bool is_error)
 	struct fixture *fixture = data;
 	assert_non_null(fixture->websocket);
 	fixture->websocket = NULL;
+	fixture->open_at_close = websockets_counters(fixture->all)->open;
 	tell(fixture, is_error ? "error " : "close ");
 }
 
@@ -440,6 +442,7 @@ static void test_peer_closes(void **state)
 	struct fixture *fixture = *state;
 	send_frame(fixture, FIN | OPCODE_CLOSE, (struct bytes){ "\x03\xe8", 2 });
 	wait_story(fixture, "close ");
+	assert_int_equal(fixture->open_at_close, 1); /* told before ours answers: nothing may be written behind that one */
 	peer_assert_close(&fixture->peer, 1000);
 	peer_wait_end(&fixture->peer);
 }
@@ -461,7 +464,7 @@ static void test_another_owner(void **state)
 {
 	open_one(state);
 	struct fixture *fixture = *state;
-	struct fixture other = { .websocket = fixture->websocket };
+	struct fixture other = { .websocket = fixture->websocket, .all = fixture->all };
 	websocket_set_handler(fixture->websocket, &handler, &other);
 	send_frame(fixture, FIN | OPCODE_TEXT, bytes_of("x"));
 	struct expected_story expected = { &other, "text(x) " };
