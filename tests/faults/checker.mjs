@@ -1,6 +1,6 @@
 // Judges a run: what publishers were told against what each client's handlers saw. A pure function.
 //
-// Events: { tag, stream, n, target, startedAt, outcome, id? } with outcome "accepted" (2xx), "refused" (503 and never repeated: certainly
+// Events: { tag, stream, n, batch?, target, startedAt, outcome, id? } with outcome "accepted" (2xx), "refused" (503 and never repeated: certainly
 // not stored) or "unknown" (no answer, or 504, and never repeated: may be delivered or not). A stream's events were posted one after
 // another, except those of streams in `unordered`. target: { everyone }, { type }, { user }, with excludeUser, or null for nobody.
 //
@@ -51,23 +51,34 @@ function judgeSeen(client, byTag, unordered, verdict) {
 	return times;
 }
 
-/** Per client the tags that were missing, duplicated, disordered, unaccepted, strayed (not for this client), misplaced (another offset than
+/** Tags of batches of which a client has a part: they are stored whole or not at all. */
+function torn(events, client, times) {
+	const parts = new Map();
+	for (const event of events) {
+		if (!event.batch || event.outcome !== "unknown" || !isFor(client, event)) continue;
+		parts.set(event.batch, [...(parts.get(event.batch) ?? []), event.tag]);
+	}
+	return [...parts.values()].filter((tags) => tags.some((tag) => times.has(tag)) && !tags.every((tag) => times.has(tag))).flat();
+}
+
+/** Per client the tags that were missing, duplicated, disordered, unaccepted, strayed (not for this client), torn (of a batch of which others came), misplaced (another offset than
  * the publisher's id), told (missing, but the client knows that it may have missed something), and how many were seen. */
 export function check(events, clients, { unordered = [] } = {}) {
 	const byTag = new Map(events.map((event) => [event.tag, event]));
 	return clients.map((client) => {
-		const verdict = { name: client.name, missing: [], duplicated: [], disordered: [], unaccepted: [], strayed: [], misplaced: [], told: [] };
+		const verdict = { name: client.name, missing: [], duplicated: [], disordered: [], unaccepted: [], strayed: [], misplaced: [], told: [], torn: [] };
 		const times = judgeSeen(client, byTag, unordered, verdict);
 		for (const event of events) {
 			if (!client.isJudgedForLoss || event.outcome !== "accepted" || times.has(event.tag)) continue;
 			if (!isFor(client, event) || client.joinedAt === undefined || event.startedAt < client.joinedAt) continue;
 			verdict[wasTold(client, event, byTag) ? "told" : "missing"].push(event.tag);
 		}
+		if (client.isJudgedForLoss && !client.told.length) verdict.torn = torn(events, client, times);
 		return { ...verdict, seen: times.size };
 	});
 }
 
-export const FAILINGS = ["missing", "duplicated", "disordered", "unaccepted", "strayed", "misplaced"];
+export const FAILINGS = ["missing", "duplicated", "disordered", "unaccepted", "strayed", "misplaced", "torn"];
 
 /** Sums over all clients. */
 export function total(verdicts) {

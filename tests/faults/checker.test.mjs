@@ -94,8 +94,15 @@ describe("the checker", () => {
 		assert.deepEqual(failings(five, client([], { told: [{ to: 101 }] })), { missing: ["a-2", "a-3", "a-4"], told: ["a-0", "a-1"] });
 	});
 
+	test("a batch comes whole or not at all", () => {
+		const batch = [0, 1, 2].map((n) => event(n, { batch: "b", outcome: "unknown", id: undefined }));
+		assert.deepEqual(failings(batch, client([])), {});
+		assert.deepEqual(failings(batch, client([0, 1, 2])), {});
+		assert.deepEqual(failings(batch, client([0, 2])), { torn: ["a-0", "a-1", "a-2"] });
+	});
+
 	test("adds up", () => {
 		assert.deepEqual(total(check(five, [client([0, 0]), client([1, 0, 2, 3, 4])])),
-			{ missing: 4, duplicated: 1, disordered: 1, unaccepted: 0, strayed: 0, misplaced: 0, told: 0 });
+			{ missing: 4, duplicated: 1, disordered: 1, unaccepted: 0, strayed: 0, misplaced: 0, torn: 0, told: 0 });
 	});
 });

@@ -10,7 +10,7 @@ export const now = () => performance.timeOrigin + performance.now(); // the same
 const ANSWER_MS = 2000; // a backend waits no longer
 const GIVE_UP = 0.05;   // the part of failed events that nobody repeats
 
-/** Streams: how each makes the n-th call, its body from the tag, and for whom it is. Users are u1, u2, ...; see clients.mjs. */
+/** Streams: how each makes the n-th call, its body from the tag (of a batch: from its tags), and for whom it is. Users are u1, u2, ...; see clients.mjs. */
 export const STREAMS = [
 	{
 		name: "lamps", call: "data-change", target: () => ({ type: "Lamp" }),
@@ -27,6 +27,9 @@ export const STREAMS = [
 	}, {
 		name: "emits", call: "emit", target: (n) => (n % 2 ? { everyone: true } : { type: "Lamp" }),
 		body: (tag, n) => ({ event: "numbered", args: [{ tag }], ...(n % 2 ? {} : { rooms: ["sync-Lamp"] }) }),
+	}, {
+		name: "batches", size: 3, call: "batch", target: () => ({ type: "Lamp" }),
+		body: (tags) => ({ events: tags.map((tag) => ({ type: "data-change", entityType: "Lamp", action: "UPDATE", data: { tag } })) }),
 	}, {
 		name: "crowd", isUnordered: true, call: "data-change", target: () => ({ type: "Dolly" }),
 		body: (tag, n) => ({ entityType: "Dolly", action: "UPDATE", data: { tag, id: n % 3 } }),
@@ -80,13 +83,25 @@ export class Publisher {
 		await Promise.all(underWay);
 	}
 
-	/** Posts one event until its outcome is known, or nobody cares any more. */
+	/** Posts one event, or one batch, until its outcome is known, or nobody cares any more. Gives what became of the (last) event. */
 	async post(stream, n) {
-		const tag = `${stream.name}-${n}`;
-		const event = { tag, stream: stream.name, n, target: stream.target(n), startedAt: now(), answers: [] };
-		this.events.push(event);
+		const { size } = stream, batch = size && `${stream.name}-${n}`;
+		const events = Array.from({ length: size ?? 1 }, (_, index) => {
+			const number = n * (size ?? 1) + index;
+			return { tag: `${stream.name}-${number}`, stream: stream.name, n: number, batch, target: stream.target(number), startedAt: now(), answers: [] };
+		});
+		this.events.push(...events);
+		const tags = events.map(({ tag }) => tag);
+		const told = await this.ask(stream, JSON.stringify(stream.body(size ? tags : tags[0], n)), tags.at(-1));
+		events.forEach((event, index) => Object.assign(event, told.outcome, told.ids && { id: told.ids[index] }));
+		return events.at(-1);
+	}
+
+	/** { outcome: what all its events have in common, ids? }. */
+	async ask(stream, body, tag) {
+		const event = { answers: [] };
+		const done = (outcome, ids) => ({ outcome: { ...event, outcome }, ids });
 		const headers = { Authorization: `Bearer ${this.apiKey}`, "Content-Type": "application/json", "Idempotency-Key": randomUUID() };
-		const body = JSON.stringify(stream.body(tag, n));
 		const ask = { port: this.port, path: `/api/broadcast/${stream.call}`, headers: { ...headers, "Content-Length": Buffer.byteLength(body) }, body };
 		const isPatient = this.random() >= GIVE_UP;
 		for (let mayBeStored = false; ;) {
@@ -95,11 +110,11 @@ export class Publisher {
 			event.answers.push(word);
 			this.statuses.set(word, (this.statuses.get(word) ?? 0) + 1);
 			event.answeredAt = now();
-			if (answer.status === 200 || answer.status === 202) return Object.assign(event, { outcome: "accepted", id: answer.body.id });
+			if (answer.status === 200 || answer.status === 202) return done("accepted", answer.body.ids ?? [answer.body.id]);
 			const isKnown = answer.isUnsent || answer.status === 503;
 			mayBeStored ||= !isKnown;
-			if (!isKnown && answer.status !== undefined && answer.status !== 504) this.complain(event, answer);
-			if (!isPatient || this.isHurried) return Object.assign(event, { outcome: mayBeStored ? "unknown" : "refused" });
+			if (!isKnown && answer.status !== undefined && answer.status !== 504) this.complain(tag, answer);
+			if (!isPatient || this.isHurried) return done(mayBeStored ? "unknown" : "refused");
 			await new Promise((resolve) => setTimeout(resolve, between(this.random, 20, 200)));
 		}
 	}
@@ -130,8 +145,8 @@ export class Publisher {
 		}
 	}
 
-	complain(event, answer) {
-		if (this.complaints.length < 20) this.complaints.push(`${event.tag}: ${answer.status} ${JSON.stringify(answer.body)}`);
+	complain(tag, answer) {
+		if (this.complaints.length < 20) this.complaints.push(`${tag}: ${answer.status} ${JSON.stringify(answer.body)}`);
 		this.isHurried = true;
 	}
 

@@ -152,5 +152,5 @@ export function summary({ sums, statuses, reports, verdicts, events }) {
 	const accepted = events.filter(({ outcome }) => outcome === "accepted").length;
 	return `${events.length} events (${accepted} accepted; answers ${JSON.stringify(statuses)}), ${reports.length} clients saw ${verdicts.reduce((count, { seen }) => count + seen, 0)}: ` +
 		`missing ${sums.missing}, duplicated ${sums.duplicated}, out of order ${sums.disordered}, never accepted ${sums.unaccepted}, strayed ${sums.strayed}, ` +
-		`misplaced ${sums.misplaced}, told ${sums.told}; ${sum("disconnects")} disconnects, ${sum("recoveries")} recovered, ${sum("fresh")} fresh`;
+		`misplaced ${sums.misplaced}, torn ${sums.torn}, told ${sums.told}; ${sum("disconnects")} disconnects, ${sum("recoveries")} recovered, ${sum("fresh")} fresh`;
 }
