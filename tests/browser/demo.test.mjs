@@ -158,9 +158,11 @@ describe("the equipment board", () => {
 		assert.equal(await jonas.locator("#rows img, #rows b, #rows script, .toast [onload]").count(), 0);
 	});
 
-	test("a page that loses its hub says so, comes back, and shows what happened meanwhile", async () => {
+	test("a page that loses its hub says so, comes back, and shows what happened meanwhile without asking for it", async () => {
 		const mara = await open("Mara");
 		const jonas = await open("Jonas");
+		const fetched = [];
+		jonas.on("request", (request) => request.method() === "GET" && request.url().endsWith("/api/equipment") && fetched.push(request.url()));
 		await jonas.context().setOffline(true);
 		process.kill(roomcast.pid("hub-1"), "SIGKILL");
 		process.kill(roomcast.pid("hub-2"), "SIGKILL");
@@ -171,6 +173,10 @@ describe("the equipment board", () => {
 		await jonas.context().setOffline(false);
 		await jonas.locator("#connection[data-state=live]").waitFor();
 		await item(jonas, "EW-DX").locator(".c-where", { hasText: "Main stage" }).waitFor();
+		await edit(mara, "EW-DX", { location: "Foyer" });
+		await save(mara);
+		await item(jonas, "EW-DX").locator(".c-where", { hasText: "Foyer" }).waitFor();
+		assert.deepEqual(fetched, [], "the hub gave it what it missed");
 	});
 
 	test("two tabs of one browser can be two people", async () => {
