@@ -2,8 +2,8 @@
  *
  * A walk begins at once when the member's rooms are those that it had. Otherwise it waits until the member has joined them: a moment
  * after its first join, or a longer moment, and then until the client has answered a ping. Without the answer its joins may be on
- * their way, or lost on half of a broken connection, and what it was given then would be all that it asks for later. Meanwhile the member is given nothing else; when it has reached the newest event it goes live,
- * in the same step, so that order holds. Loop thread only. */
+ * their way, or lost on half of a broken connection, and what it was given then would be all that it asks for later. Meanwhile the member
+ * is given nothing else; when it has reached the newest event it goes live, in the same step, so that order holds. Loop thread only. */
 #ifndef ROOMCAST_HUB_WALK_H
 #define ROOMCAST_HUB_WALK_H
 
