@@ -35,6 +35,8 @@ static const struct option_row rows[] = {
 	{ "gateway", "keep-age", NULL, OPTION_DURATION, AT(keep_age), "7d", 0, INT64_C(10) * 365 * 86400000, "How long events are kept; 0: without end." },
 	{ "gateway", "keep-bytes", NULL, OPTION_SIZE, AT(keep_bytes), "4G", 0, INT64_C(1) << 50, "How many bytes of events are kept; 0: without bound." },
 	{ "gateway", "keep-events", NULL, OPTION_NUMBER, AT(keep_events), "0", 0, INT64_MAX, "How many events are kept; 0: without bound." },
+	{ "gateway", "outbox", NULL, OPTION_BOOL, AT(outbox), "no", 0, 0, "Publish what applications put into the table roomcast_outbox (sql/outbox.sql)." },
+	{ "gateway", "outbox-connection", NULL, OPTION_SECRET, AT(outbox_connection), "", 0, 4000, "libpq's connection string to the database of that table; the journal's when it is empty." },
 	{ "gateway", "threads", NULL, OPTION_NUMBER, AT(threads), "16", 1, 256, "Requests that are worked on at once." },
 	{ "gateway", "max-connections", NULL, OPTION_NUMBER, AT(max_connections), "512", 1, 16384, "FastCGI connections open at once." },
 	{ "gateway", "max-body", NULL, OPTION_SIZE, AT(max_body), "1M", 1024, 16 << 20, "Largest request body." },
@@ -57,6 +59,11 @@ int config_add_keys(const struct gateway_config *config, struct authorizer *auth
 	if (!authorizer->count)
 		return error_set(err, ERROR_INVALID, "api-keys-file: %s holds no key", config->api_keys_file);
 	return 0;
+}
+
+const char *config_outbox_connection(const struct gateway_config *config)
+{
+	return config->outbox_connection[0] ? config->outbox_connection : config->journal_connection;
 }
 
 static int check_endpoint(const char *name, const char *endpoint, struct error *err)
@@ -125,6 +132,8 @@ static int check(const void *data, struct error *err)
 		return -1;
 	if (strcmp(config->journal, "postgres") == 0 && !config->journal_connection[0])
 		return error_set(err, ERROR_INVALID, "journal-connection: journal=postgres needs one");
+	if (config->outbox && !config_outbox_connection(config)[0])
+		return error_set(err, ERROR_INVALID, "outbox-connection: outbox needs one, or a journal-connection");
 	if (strcmp(config->events, config->line) == 0)
 		return error_set(err, ERROR_INVALID, "events and line must be two endpoints");
 	return check_endpoint("events", config->events, err) || check_endpoint("line", config->line, err) ? -1 : 0;

@@ -13,6 +13,8 @@ struct gateway_config {
 	char *events, *line;
 	char *api_key, *api_keys_file;
 	char *journal, *journal_connection, *journal_schema, *durability;
+	bool outbox;
+	char *outbox_connection;
 	char *log_level;
 	int64_t threads, max_connections;
 	int64_t max_body, repair_bytes;
@@ -23,6 +25,8 @@ struct gateway_config {
 
 /* The keys that it names, one way or the other: at least one. now_ms: monotonic. */
 int config_add_keys(const struct gateway_config *config, struct authorizer *authorizer, uint64_t now_ms, struct error *err) MUST_CHECK;
+
+const char *config_outbox_connection(const struct gateway_config *config);
 
 extern const struct option_program gateway_program;
 

@@ -7,6 +7,7 @@
 #include "forward.h"
 #include "journal.h"
 #include "line.h"
+#include "outbox.h"
 #include "readers.h"
 #include "request.h"
 #include "response.h"
@@ -20,6 +21,7 @@ struct gateway {
 	struct forward *forward;  /* to the active gateway while this one is a standby; NULL: it never is */
 	const char *line_endpoint; /* where others reach this process's line */
 	struct journal *journal;
+	struct outbox *outbox;    /* NULL: none is read */
 	struct readers *readers;
 	size_t max_body;
 	size_t confirm_max;       /* requests that may wait for hubs' acknowledgements at once */

@@ -122,7 +122,9 @@ static int open_publishing(struct gateway *gateway, const struct gateway_config 
 	if (!gateway->sequencer)
 		return -1;
 	sequencer_wait_opened(gateway->sequencer, OPEN_MS);
-	return 0;
+	if (config->outbox)
+		gateway->outbox = outbox_new(gateway, config_outbox_connection(config), err);
+	return config->outbox && !gateway->outbox ? -1 : 0;
 }
 
 /* Front ends' requests have threads of their own, so that neither kind waits for the other. */
@@ -159,6 +161,7 @@ static void end(struct process *process)
 	carrier_close(&process->carrier);
 	if (process->gateway.line)
 		line_stop_serving(process->gateway.line);
+	outbox_free(process->gateway.outbox);
 	retention_free(process->retention);
 	sequencer_free(process->gateway.sequencer);
 	line_free(process->gateway.line);

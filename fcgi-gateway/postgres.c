@@ -293,6 +293,21 @@ bool postgres_is_alive(struct postgres *postgres)
 	return true;
 }
 
+void postgres_wait(struct postgres *postgres, int wake_fd, uint64_t timeout_ms)
+{
+	PGnotify *notification;
+	struct pollfd items[] = {
+		{ .fd = wake_fd, .events = POLLIN }, { .fd = postgres->conn ? PQsocket(postgres->conn) : -1, .events = POLLIN },
+	};
+	poll(items, 2, (int)timeout_ms);
+	if (!postgres->conn || postgres->is_lost)
+		return;
+	if (!PQconsumeInput(postgres->conn))
+		postgres->is_lost = true;
+	while ((notification = PQnotifies(postgres->conn)))
+		PQfreemem(notification);
+}
+
 /* --- statements --- */
 
 int postgres_execute(struct postgres *postgres, const char *sql, struct error *err)

@@ -49,6 +49,10 @@ void postgres_close(struct postgres *postgres);
 /* Whether the server still speaks, as far as that is known without asking it. */
 bool postgres_is_alive(struct postgres *postgres);
 
+/* Until the server says something (a notification, after LISTEN), wake_fd can be read, or the time is up. Without a session only the last two. What
+ * the server said is taken. */
+void postgres_wait(struct postgres *postgres, int wake_fd, uint64_t timeout_ms);
+
 /* SQL without parameters, several statements too; what it answers is not looked at. */
 int postgres_execute(struct postgres *postgres, const char *sql, struct error *err) MUST_CHECK;
 /* Names of prepared statements are their numbers. */

@@ -107,6 +107,8 @@ void status_handle(struct call *call)
 	add_journal(gateway, out);
 	add_requests(gateway, out);
 	add_line(&figures, out);
+	if (gateway->outbox)
+		outbox_add_status(gateway->outbox, out);
 	if (gateway->forward)
 		forward_add_status(gateway->forward, out);
 	if (gateway->carrier_status)

@@ -37,6 +37,7 @@ ctl() {
 make_cluster() {
 	mkdir -p "$dir"
 	[[ $EUID -ne 0 ]] || chown postgres "$dir"
+	chmod 755 "$dir" # whoever the programs run as reaches the socket
 	(cd "$dir" && "${as_owner[@]}" "$programs/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$dir/initdb.log" 2>&1) ||
 		{ tail -n 5 "$dir/initdb.log" >&2; exit 1; }
 }
