@@ -111,7 +111,7 @@ static void on_tick(uv_timer_t *timer)
 	zmq_watch_poll(&subscriber->events); /* re-subscribes after a restart of the gateway only when called */
 	zmq_watch_poll(&subscriber->line);
 	uint64_t now = clock_monotonic_ms();
-	if (subscriber->state == STATE_FOLLOWING && now - subscriber->heard_at > GATEWAY_TIMEOUT) {
+	if (subscriber->state == STATE_FOLLOWING && now - subscriber->heard_at > subscriber->settings.silence_ms) {
 		log_warning("msg=\"the gateway is silent\" ms=%" PRIu64, now - subscriber->heard_at);
 		subscriber->other_clients = 0;
 		subscriber_seek(subscriber);
@@ -198,6 +198,8 @@ struct subscriber *subscriber_new(uv_loop_t *loop, const struct subscriber_setti
 		return NULL;
 	}
 	subscriber->settings = *settings;
+	if (!settings->silence_ms)
+		subscriber->settings.silence_ms = GATEWAY_TIMEOUT;
 	subscriber->started_at = subscriber->endpoint_at = clock_monotonic_ms();
 	sequence_init(&subscriber->sequence, settings->held_max);
 	subscriber->context = zmq_ctx_new();

@@ -23,6 +23,7 @@ struct subscriber;
 struct subscriber_settings {
 	const char *hub_name;
 	const char *line;            /* ROUTER endpoints of gateways, separated by commas */
+	uint64_t silence_ms;         /* a gateway that says nothing for so long is sought again; 0: 3 s */
 	uint64_t start_patience_ms;  /* without an answer the hub serves nevertheless after so long */
 	size_t held_max;             /* bytes of events held back behind a gap */
 	/* Bounds of the history that is wanted at the start, see HELLO; all 0: none, begin with what comes next. */
