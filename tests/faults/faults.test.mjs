@@ -3,10 +3,9 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
 import { FAULTS } from "./faults.mjs";
-import { explain, run, summary } from "./scenario.mjs";
+import { HUB_OPTIONS, explain, run, summary } from "./scenario.mjs";
 
 const seed = Number(process.env.ROOMCAST_SEED) || Math.floor(Math.random() * 2 ** 31);
-const HEARTBEATS = ["--ping-interval=2s", "--ping-timeout=2s", "--start-patience=1m"];
 
 /** Runs it, prints one line, and fails with everything that helps to find the cause. */
 async function isGood(context, settings) {
@@ -40,20 +39,20 @@ describe("each alone, for clients that stay connected", () => {
 describe("each alone, for clients that come and go", () => {
 	const cuts = ["client-reset", "client-freeze", "client-away", "client-slow", "nginx-term", "hub-kill", "hubs-roll"];
 	test(cuts.join(", "), async (context) => {
-		const { reports } = await isGood(context, { faults: cuts, hubOptions: HEARTBEATS, pages: 1 });
+		const { reports } = await isGood(context, { faults: cuts, hubOptions: HUB_OPTIONS, pages: 1 });
 		for (const { name, disconnects, hasRecovery } of reports) assert.ok(disconnects > 0 && hasRecovery, `${name}: ${disconnects} ${hasRecovery}`);
 		assert.ok(reports.some(({ recoveries }) => recoveries), "some came back to their hub");
 		assert.ok(reports.some(({ fresh }) => fresh), "some came to another");
 	});
 
 	test("where nobody recovers, the same is seen as loss", async (context) => {
-		const result = await run({ seed, faults: ["hub-kill", "hub-kill"], hasRecovery: false, isStrict: true, hubOptions: HEARTBEATS });
+		const result = await run({ seed, faults: ["hub-kill", "hub-kill"], hasRecovery: false, isStrict: true, hubOptions: HUB_OPTIONS });
 		context.diagnostic(summary(result));
 		assert.ok(result.sums.missing + result.sums.told > 0, "what clients missed is missed by the checker");
 	});
 
 	test("who was away longer than events are kept is told so, and nobody else", async (context) => {
-		const options = [...HEARTBEATS, "--history-age=1s"];
+		const options = [...HUB_OPTIONS, "--history-age=1s"];
 		const result = await isGood(context, { faults: ["client-away", "client-away"], hubOptions: options, mayBeTold: true });
 		assert.ok(result.sums.told > 0);
 	});
@@ -70,6 +69,6 @@ describe("with PostgreSQL and a second gateway that stands by", () => {
 describe("at random", () => {
 	test("everything, several at a time", async (context) => {
 		const faults = Object.keys(FAULTS).filter((name) => !FAULTS[name].isRare);
-		await isGood(context, { faults, seconds: 12, hubOptions: HEARTBEATS, pages: 1 });
+		await isGood(context, { faults, seconds: 12, hubOptions: HUB_OPTIONS, pages: 1 });
 	});
 });

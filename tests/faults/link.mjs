@@ -6,7 +6,7 @@ import { rmSync } from "node:fs";
 import { connect, createServer } from "node:net";
 
 const RETRANSMISSION_MS = 250;
-const QUEUE_MAX = 1 << 18; // bytes under way in one direction, as in the buffers of a real link
+const QUEUE_MAX = 1 << 16; // bytes under way in one direction, as in the buffers of a real link
 
 /** One direction of one connection. */
 class Stream {

@@ -14,7 +14,8 @@ const GIVE_UP = 0.05;   // the part of failed events that nobody repeats
 export const STREAMS = [
 	{
 		name: "lamps", call: "data-change", target: () => ({ type: "Lamp" }),
-		body: (tag, n) => ({ entityType: "Lamp", action: "UPDATE", data: { tag, id: n % 10 } }),
+		// Some are large, so that a client that reads nothing for a while is past the bound of unsent bytes.
+		body: (tag, n) => ({ entityType: "Lamp", action: "UPDATE", data: { tag, id: n % 10, ...(n % 4 ? {} : { photo: "x".repeat(12_000) }) } }),
 	}, {
 		name: "dollies", call: "data-change", target: () => ({ type: "Dolly", excludeUser: "u1" }),
 		body: (tag) => ({ entityType: "Dolly", action: "CREATE", data: { tag }, excludeUserId: "u1" }),

@@ -97,6 +97,9 @@ const interrupted = new Promise((_, reject) => {
 });
 interrupted.catch(() => {});
 
+/** For clients that come and go: dead connections are noticed soon, slow ones are cut, and no hub serves before it knows the past. */
+export const HUB_OPTIONS = ["--ping-interval=2s", "--ping-timeout=2s", "--max-unsent=128k", "--start-patience=1m"];
+
 const DEFAULTS = { faults: [], rate: 200, clients: 12, pages: 0, hubs: 2, gateways: 1, journal: "sqlite" };
 
 /** Settings: those of a cluster, and faults, seconds (random faults for so long; else each once), seed, rate, clients, pages, hasRecovery, isStrict,
