@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <roomcast/bytes.h>
+#include <roomcast/curve.h>
 #include <roomcast/options.h>
 
 #include "api_keys.h"
@@ -22,6 +23,7 @@ static const char prefix[] = "roomcast_";
 struct keygen_config {
 	char *name, *calls, *types, *file;
 	int64_t rate, burst;
+	bool curve;
 };
 
 #define AT(member) offsetof(struct keygen_config, member)
@@ -39,6 +41,8 @@ static int check(const void *data, struct error *err)
 		return error_set(err, ERROR_INVALID, "--types: a list with commas, on one line");
 	if (config->burst && !config->rate)
 		return error_set(err, ERROR_INVALID, "--burst without --rate");
+	if (config->curve && (config->types[0] || config->rate))
+		return error_set(err, ERROR_INVALID, "--curve: that key has neither types nor a rate");
 	return 0;
 }
 
@@ -107,6 +111,22 @@ out:
 	return result;
 }
 
+/* The secret alone goes to its host; the gateway's list and, of a gateway's key, everybody's curve-server-key get the public one. */
+static int print_curve_key(const struct keygen_config *config, struct error *err)
+{
+	struct curve curve;
+	struct buffer line = { 0 };
+	if (curve_make(&curve, err))
+		return -1;
+	buffer_add_format(&line, "%s = %s\n", config->name, curve.public_key);
+	int result = config->file[0] ? append_section(config->file, &line, err) : 0;
+	if (result == 0)
+		printf("%s\n\n%s", curve.secret_key, line.data);
+	curve_forget(&curve);
+	buffer_deinit(&line);
+	return result;
+}
+
 int command_keygen(int argc, char **argv)
 {
 	const struct option_row rows[] = {
@@ -119,6 +139,9 @@ int command_keygen(int argc, char **argv)
 		{ "cli", "burst", "ROOMCAST_KEY_BURST", OPTION_NUMBER, AT(burst), "0", 0, API_KEY_RATE_MAX, "How many at once after a rest; 0: as many as rate." },
 		{ "cli", "file", "ROOMCAST_KEY_FILE", OPTION_TEXT, AT(file), NULL, 1, 4000,
 		  "The gateway's api-keys-file, to which the key's section is added; without it the section is printed below the key." },
+		{ "cli", "curve", "ROOMCAST_KEY_CURVE", OPTION_BOOL, AT(curve), "no", 0, 0,
+		  "Instead a key for tcp between hosts: prints the curve-secret-key of hub, front end or gateway, and its line of the gateway's curve-peers "
+		  "(added to the file if one is given)." },
 	};
 	const struct option_program program = {
 		.name = "roomcast keygen", .section = "cli", .purpose = "makes an API key, prints it once, and says what the gateway's api-keys-file needs",
@@ -131,7 +154,7 @@ int command_keygen(int argc, char **argv)
 		return COMMAND_DONE;
 	int status = COMMAND_MISUSED;
 	if (loaded == OPTIONS_RUN) {
-		status = print_key(&config, &err) ? COMMAND_FAILED : COMMAND_DONE;
+		status = (config.curve ? print_curve_key(&config, &err) : print_key(&config, &err)) ? COMMAND_FAILED : COMMAND_DONE;
 		options_deinit(&program, &config);
 	}
 	if (status != COMMAND_DONE)

@@ -6,7 +6,6 @@
 
 #include <roomcast/endpoint.h>
 #include <roomcast/log.h>
-#include <roomcast/message.h>
 
 #include "api_keys.h"
 #include "role.h"
@@ -24,6 +23,12 @@ static const struct option_row rows[] = {
 	{ "gateway", "state-dir", NULL, OPTION_TEXT, AT(state_dir), "/var/lib/roomcast", 1, 4000, "Directory of the SQLite journal; one gateway at a time, another waits for it." },
 	{ "gateway", "events", NULL, OPTION_TEXT, AT(events), "ipc:///run/roomcast/events.sock", 0, 0, "Endpoint on which events are published to the hubs." },
 	{ "common", "line", NULL, OPTION_TEXT, AT(line), "ipc:///run/roomcast/line.sock", 0, 0, "Endpoint on which hubs say hello; a front end's: where the gateway's is, or several, comma-separated, of which one is active." },
+	{ "common", "curve-secret-key", NULL, OPTION_SECRET, AT(curve_secret_key), "", 0, 64,
+	  "This host's key for tcp endpoints (roomcast keygen --curve); without it only loopback addresses are opened." },
+	{ "common", "curve-server-key", NULL, OPTION_TEXT, AT(curve_server_key), "", 0, 64,
+	  "Public key of the gateways, for whoever connects to one; a gateway's own if not given: all gateways may share a key." },
+	{ "gateway", "curve-peers", NULL, OPTION_TEXT, AT(curve_peers), "", 0, 4000,
+	  "File of who may connect by tcp, hubs, front ends and other gateways: lines of `name = public key`." },
 	{ "gateway", "api-key", NULL, OPTION_SECRET, AT(api_key), "", 0, 512, "Key that backends give as Authorization: Bearer; it may everything." },
 	{ "gateway", "api-keys-file", NULL, OPTION_TEXT, AT(api_keys_file), "", 0, 4000, "File of further keys, each with a name and what it may (roomcast keygen makes them)." },
 	{ "gateway", "journal", NULL, OPTION_TEXT, AT(journal), "sqlite", 0, 0,
@@ -66,26 +71,36 @@ const char *config_outbox_connection(const struct gateway_config *config)
 	return config->outbox_connection[0] ? config->outbox_connection : config->journal_connection;
 }
 
-static int check_endpoint(const char *name, const char *endpoint, struct error *err)
+int config_load_curve(const struct gateway_config *config, struct curve *curve, struct zap_peers *peers, struct error *err)
 {
-	return endpoint_check(endpoint, err) ? error_context(err, "%s", name) : 0;
+	if (curve_load(config->curve_secret_key, config->curve_server_key, curve, err))
+		return -1;
+	if (!peers || !config->curve_peers[0])
+		return 0;
+	if (!curve->is_on)
+		return error_set(err, ERROR_INVALID, "curve-peers without curve-secret-key");
+	/* Gateways that share a key forward to each other. */
+	return zap_peers_add(peers, "gateway", curve->public_key, err) || zap_peers_load(peers, config->curve_peers, err)
+	    ? error_context(err, "curve-peers") : 0;
 }
 
-/* A front end tries several. */
-static int check_line_list(const char *list, struct error *err)
+static int check_curve(const struct gateway_config *config, enum role role, struct error *err)
 {
-	char endpoint[MESSAGE_NAME_MAX + 1];
-	while (*list) {
-		size_t len = strcspn(list, ",");
-		if (len >= sizeof(endpoint))
-			return error_set(err, ERROR_INVALID, "line: an endpoint of %zu bytes", len);
-		memcpy(endpoint, list, len);
-		endpoint[len] = '\0';
-		if (check_endpoint("line", endpoint + strspn(endpoint, " "), err))
-			return -1;
-		list += len + (list[len] == ',');
-	}
-	return 0;
+	struct zap_peers *peers = calloc(1, sizeof(*peers));
+	struct curve curve = { .is_on = false };
+	int result = peers ? config_load_curve(config, &curve, peers, err) : error_set(err, ERROR_SYSTEM, "no memory");
+	if (result == 0 && curve.is_on && role == ROLE_GATEWAY && !config->curve_peers[0])
+		result = error_set(err, ERROR_INVALID, "curve-peers: with a curve-secret-key it must say who may connect");
+	if (result == 0 && curve.is_on && role != ROLE_GATEWAY && !config->curve_server_key[0])
+		result = error_set(err, ERROR_INVALID, "curve-server-key: with a curve-secret-key it must say whom to trust");
+	curve_forget(&curve);
+	free(peers);
+	return result;
+}
+
+static int check_endpoint(const char *name, const char *endpoint, bool is_secured, struct error *err)
+{
+	return endpoint_check(endpoint, is_secured, err) ? error_context(err, "%s", name) : 0;
 }
 
 static int check_word(const char *name, const char *value, const char *const *words, struct error *err)
@@ -125,8 +140,10 @@ static int check(const void *data, struct error *err)
 		return error_set(err, ERROR_INVALID, "mount: \"%s\" must begin with a slash and not end with one", config->mount);
 	if (role_choose(config->role, config->listen[0], &role, err))
 		return -1;
+	if (check_curve(config, role, err))
+		return -1;
 	if (role != ROLE_GATEWAY)
-		return check_line_list(config->line, err);
+		return endpoint_check_list(config->line, config->curve_secret_key[0], err) ? error_context(err, "line") : 0;
 	if (check_word("journal", config->journal, (const char *const[]){ "sqlite", "postgres", "off", NULL }, err)
 	    || check_word("durability", config->durability, (const char *const[]){ "normal", "full", NULL }, err) || check_keys(config, err))
 		return -1;
@@ -136,7 +153,8 @@ static int check(const void *data, struct error *err)
 		return error_set(err, ERROR_INVALID, "outbox-connection: outbox needs one, or a journal-connection");
 	if (strcmp(config->events, config->line) == 0)
 		return error_set(err, ERROR_INVALID, "events and line must be two endpoints");
-	return check_endpoint("events", config->events, err) || check_endpoint("line", config->line, err) ? -1 : 0;
+	bool is_secured = config->curve_secret_key[0];
+	return check_endpoint("events", config->events, is_secured, err) || check_endpoint("line", config->line, is_secured, err) ? -1 : 0;
 }
 
 const struct option_program gateway_program = {

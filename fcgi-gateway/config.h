@@ -7,10 +7,12 @@
 #include <roomcast/options.h>
 
 #include "authorize.h"
+#include "zap.h"
 
 struct gateway_config {
 	char *role, *listen, *listen_mode, *mount, *state_dir;
 	char *events, *line;
+	char *curve_secret_key, *curve_server_key, *curve_peers;
 	char *api_key, *api_keys_file;
 	char *journal, *journal_connection, *journal_schema, *durability;
 	bool outbox;
@@ -27,6 +29,8 @@ struct gateway_config {
 int config_add_keys(const struct gateway_config *config, struct authorizer *authorizer, uint64_t now_ms, struct error *err) MUST_CHECK;
 
 const char *config_outbox_connection(const struct gateway_config *config);
+/* Keys and peers of tcp endpoints; peers may be NULL. */
+int config_load_curve(const struct gateway_config *config, struct curve *curve, struct zap_peers *peers, struct error *err) MUST_CHECK;
 
 extern const struct option_program gateway_program;
 

@@ -120,7 +120,8 @@ static void open_targets(struct forward *forward, const char *endpoints)
 		endpoints += strspn(endpoints, ", ");
 		struct bytes endpoint = { endpoints, strcspn(endpoints, ", ") };
 		struct error err = { 0 };
-		if (endpoint.len && forward_target_open(&forward->targets[forward->target_count], forward->context, endpoint, ++forward->opened, &err) == 0)
+		if (endpoint.len && forward_target_open(&forward->targets[forward->target_count], forward->context, endpoint, ++forward->opened,
+		                                         forward->settings.curve, &err) == 0)
 			forward->target_count++;
 		else if (endpoint.len)
 			log_error("msg=\"cannot forward there\" error=\"%s\"", err.text);

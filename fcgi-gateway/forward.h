@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <roomcast/curve.h>
+
 #include "request.h"
 #include "response.h"
 
@@ -18,6 +20,7 @@ enum { FORWARD_TARGETS_MAX = 8 };
 
 struct forward_settings {
 	uint64_t connect_ms; /* a request waits so long to be sent */
+	const struct curve *curve; /* of tcp endpoints; NULL: none. Outlives it */
 	uint64_t answer_ms;  /* and so long, from its beginning, to be answered */
 };
 

@@ -40,7 +40,8 @@ static int watch(struct forward_target *target, void *context, unsigned number)
 	return target->monitor ? zmq_connect(target->monitor, place) : -1;
 }
 
-int forward_target_open(struct forward_target *target, void *context, struct bytes endpoint, unsigned number, struct error *err)
+int forward_target_open(struct forward_target *target, void *context, struct bytes endpoint, unsigned number, const struct curve *curve,
+                        struct error *err)
 {
 	*target = (struct forward_target){ .socket = NULL };
 	if (endpoint.len > MESSAGE_NAME_MAX)
@@ -48,7 +49,7 @@ int forward_target_open(struct forward_target *target, void *context, struct byt
 	memcpy(target->endpoint, endpoint.data, endpoint.len);
 	target->socket = zmq_socket(context, ZMQ_DEALER);
 	if (target->socket && set_options(target->socket) == 0 && watch(target, context, number) == 0
-	    && zmq_connect(target->socket, target->endpoint) == 0)
+	    && (!curve || curve_connect(curve, target->socket, target->endpoint) == 0) && zmq_connect(target->socket, target->endpoint) == 0)
 		return 0;
 	error_set(err, ERROR_SYSTEM, "%s: %s", target->endpoint, zmq_strerror(errno));
 	forward_target_close(target);

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include <roomcast/bytes.h>
+#include <roomcast/curve.h>
 #include <roomcast/message.h>
 
 struct forward_target {
@@ -13,8 +14,9 @@ struct forward_target {
 	void *monitor;  /* PAIR, readable when the connection ended */
 };
 
-/* number: different for each that was ever opened in this context. */
-int forward_target_open(struct forward_target *target, void *context, struct bytes endpoint, unsigned number, struct error *err) MUST_CHECK;
+/* curve: NULL is none. number: different for each that was ever opened in this context. */
+int forward_target_open(struct forward_target *target, void *context, struct bytes endpoint, unsigned number, const struct curve *curve,
+                        struct error *err) MUST_CHECK;
 void forward_target_close(struct forward_target *target);
 
 /* False when there is no connection to send it on. */

@@ -18,14 +18,16 @@ enum {
 	DISCARD_MAX = 64 << 20,
 };
 
-struct forward_settings front_end_forward_settings(const struct gateway_config *config)
+struct forward_settings front_end_forward_settings(const struct gateway_config *config, const struct curve *curve)
 {
-	return (struct forward_settings){ .connect_ms = CONNECT_MS, .answer_ms = (uint64_t)config->publish_timeout + ANSWER_MORE_MS };
+	return (struct forward_settings){ .connect_ms = CONNECT_MS, .answer_ms = (uint64_t)config->publish_timeout + ANSWER_MORE_MS, .curve = curve };
 }
 
-static struct forward *open_forward(const struct gateway_config *config, struct error *err)
+static struct forward *open_forward(const struct gateway_config *config, struct curve *curve, struct error *err)
 {
-	struct forward_settings settings = front_end_forward_settings(config);
+	struct forward_settings settings = front_end_forward_settings(config, curve);
+	if (config_load_curve(config, curve, NULL, err))
+		return NULL;
 	struct forward *forward = forward_new(&settings, err);
 	if (forward)
 		forward_set_target(forward, config->line);
@@ -43,7 +45,7 @@ int front_end_begin(struct front_end *front_end, const struct gateway_config *co
 {
 	if (carrier_open(&front_end->carrier, config, err))
 		return -1;
-	front_end->forward = open_forward(config, err);
+	front_end->forward = open_forward(config, &front_end->curve, err);
 	return front_end->forward ? carrier_start(&front_end->carrier, config, handle, front_end->forward, err) : -1;
 }
 
@@ -54,6 +56,7 @@ void front_end_end(struct front_end *front_end)
 		forward_stop(front_end->forward);
 	carrier_close(&front_end->carrier);
 	forward_free(front_end->forward);
+	curve_forget(&front_end->curve);
 }
 
 /* --- a CGI program --- */
@@ -151,13 +154,15 @@ int front_end_run_cgi(const struct gateway_config *config)
 	struct error err = { 0 };
 	cgi_read_request(find_variable, NULL, config->mount, &scratch, &request);
 	read_body(&request, config, &body);
-	struct forward *forward = open_forward(config, &err);
+	struct curve curve;
+	struct forward *forward = open_forward(config, &curve, &err);
 	if (forward)
 		forward_request(forward, &request, &response);
 	else
 		response_refuse(&response, REFUSAL_UNAVAILABLE, "%s", err.text);
 	int status = print(&response);
 	forward_free(forward);
+	curve_forget(&curve);
 	response_deinit(&response);
 	buffer_deinit(&body);
 	buffer_deinit(&scratch);

@@ -9,6 +9,7 @@
 /* Start all zero but carrier.listener.fd -1. */
 struct front_end {
 	struct carrier carrier;
+	struct curve curve;
 	struct forward *forward;
 };
 
@@ -21,6 +22,6 @@ int front_end_run_cgi(const struct gateway_config *config);
 int front_end_refuse_cgi(const char *reason);
 
 /* Of every process that forwards. */
-struct forward_settings front_end_forward_settings(const struct gateway_config *config);
+struct forward_settings front_end_forward_settings(const struct gateway_config *config, const struct curve *curve);
 
 #endif

@@ -32,6 +32,7 @@ static const char *const counter_names[LINE_COUNTER_COUNT] = {
 	[LINE_MALFORMED] = "malformedMessages",
 	[LINE_UNEXPECTED] = "unexpectedMessages",
 	[LINE_REFUSED_HELLOS] = "refusedHellos",
+	[LINE_REFUSED_KEYS] = "refusedKeys",
 	[LINE_FORWARDED] = "forwarded",
 	[LINE_FORWARDS_LATE] = "forwardsLate",
 	[LINE_FORWARDS_TURNED_AWAY] = "forwardsTurnedAway",
@@ -62,6 +63,7 @@ void line_figures(struct line *line, struct line_figures *out)
 	out->epoch = line->published.epoch;
 	out->published_seq = line->published.seq;
 	memcpy(out->counters, line->counters, sizeof(out->counters));
+	out->counters[LINE_REFUSED_KEYS] = zap_refused(line->zap);
 	pthread_mutex_unlock(&line->lock);
 }
 

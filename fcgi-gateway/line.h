@@ -13,6 +13,7 @@
 #include "publication.h"
 #include "hubs.h"
 #include "journal.h"
+#include "zap.h"
 
 struct line;
 struct request;
@@ -25,6 +26,8 @@ struct line_settings {
 	uint64_t silence_ms;         /* a hub that reports nothing for longer is gone */
 	size_t queue_bytes;          /* waiting to be sent: past it publishers wait */
 	struct journal_bound chunk;  /* of a repair */
+	const struct curve *curve;   /* of tcp endpoints; NULL: none */
+	const struct zap_peers *peers; /* who may connect to those; only read here */
 	size_t inbound_max;          /* bytes of one message from a hub or a front end */
 };
 
@@ -40,6 +43,7 @@ enum line_counter {
 	LINE_MALFORMED,      /* not a message */
 	LINE_UNEXPECTED,     /* a message out of place */
 	LINE_REFUSED_HELLOS,
+	LINE_REFUSED_KEYS,   /* connections by tcp */
 	LINE_FORWARDED,      /* requests of front ends that were answered here */
 	LINE_FORWARDS_LATE,  /* too late to begin with them */
 	LINE_FORWARDS_TURNED_AWAY, /* too many at once */

@@ -30,6 +30,7 @@ struct line {
 	struct line_reader *reader;
 	struct line_settings settings;
 	void *context, *publisher, *router;
+	struct zap *zap;  /* NULL: no CURVE */
 	void *departures; /* tells when a connection of the router ends */
 	char endpoint[MESSAGE_NAME_MAX]; /* of publisher, as hubs reach it */
 	int wake_fd;

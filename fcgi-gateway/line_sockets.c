@@ -39,6 +39,10 @@ static void *open_socket(struct line *line, int type, const char *endpoint, cons
 		zmq_close(socket);
 		socket = NULL;
 	}
+	if (socket && line->settings.curve && curve_serve(line->settings.curve, socket, endpoint)) {
+		zmq_close(socket);
+		socket = NULL;
+	}
 	if (socket && zmq_bind(socket, endpoint) == 0)
 		return socket;
 	error_set(err, ERROR_SYSTEM, "%s: %s", endpoint, zmq_strerror(errno));
@@ -62,6 +66,11 @@ int line_open_sockets(struct line *line, struct error *err)
 	line->context = zmq_ctx_new();
 	if (!line->context)
 		return error_set(err, ERROR_SYSTEM, "ZeroMQ: %s", zmq_strerror(errno));
+	if (line->settings.curve && line->settings.curve->is_on) {
+		line->zap = zap_new(line->context, line->settings.peers, err);
+		if (!line->zap)
+			return -1;
+	}
 	line->publisher = open_socket(line, ZMQ_PUB, line->settings.events_endpoint, publisher_options,
 	                              sizeof(publisher_options) / sizeof(publisher_options[0]), err);
 	if (!line->publisher)
@@ -96,6 +105,9 @@ void line_close_sockets(struct line *line)
 		zmq_close(line->departures);
 	if (line->router)
 		zmq_close(line->router);
+	if (line->context)
+		zmq_ctx_shutdown(line->context);
+	zap_free(line->zap);
 	if (line->context)
 		zmq_ctx_term(line->context);
 }

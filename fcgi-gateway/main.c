@@ -31,6 +31,8 @@ struct process {
 	struct authorizer authorizer;
 	struct gateway gateway;
 	struct retention *retention;
+	struct curve curve;
+	struct zap_peers peers;
 	struct front_end front_end; /* instead of all of these */
 };
 
@@ -95,27 +97,32 @@ static int open_journal(struct gateway *gateway, const struct gateway_config *co
 	return gateway->journal ? 0 : -1;
 }
 
-static int open_line(struct gateway *gateway, const struct gateway_config *config, struct error *err)
+static int open_line(struct process *process, const struct gateway_config *config, struct error *err)
 {
-	struct forward_settings forward = front_end_forward_settings(config);
+	struct gateway *gateway = &process->gateway;
+	struct forward_settings forward = front_end_forward_settings(config, &process->curve);
 	struct line_settings line = {
 		.events_endpoint = config->events, .line_endpoint = config->line, .heartbeat_ms = HEARTBEAT_MS, .silence_ms = SILENCE_MS,
 		.queue_bytes = LINE_QUEUE_BYTES, .chunk = { CHUNK_EVENTS, CHUNK_BYTES }, .inbound_max = (size_t)config->max_body + INBOUND_MORE,
+		.curve = &process->curve, .peers = &process->peers,
 	};
+	if (config_load_curve(config, &process->curve, &process->peers, err))
+		return -1;
 	gateway->forward = forward_new(&forward, err);
 	gateway->line = gateway->forward ? line_new(gateway->journal, &line, err) : NULL;
 	return gateway->line ? 0 : -1;
 }
 
-static int open_publishing(struct gateway *gateway, const struct gateway_config *config, struct error *err)
+static int open_publishing(struct process *process, const struct gateway_config *config, struct error *err)
 {
+	struct gateway *gateway = &process->gateway;
 	struct sequencer_settings settings = {
 		.queue_events = QUEUE_EVENTS, .queue_bytes = QUEUE_BYTES, .group_events = GROUP_EVENTS, .timeout_ms = (uint64_t)config->publish_timeout,
 		.stall_ms = (uint64_t)config->publish_timeout / 2, .retry_ms = RETRY_MS, .check_ms = CHECK_MS, .line_endpoint = config->line, .wall_ms = clock_wall_ms,
 	};
 	struct sequencer_sink sink = { .activate = activate, .deactivate = deactivate, .stand_by = stand_by, .publish = publish, .data = gateway };
 	gateway->line_endpoint = config->line;
-	if (open_journal(gateway, config, err) || open_line(gateway, config, err))
+	if (open_journal(gateway, config, err) || open_line(process, config, err))
 		return -1;
 	gateway->readers = readers_new(gateway->journal, quarter(config->threads), err);
 	gateway->sequencer = gateway->readers ? sequencer_new(gateway->journal, &settings, sink, err) : NULL;
@@ -146,7 +153,7 @@ static int begin(struct process *process, const struct gateway_config *config, s
 		log_warning("msg=\"the API key is short\" bytes=%zu", key.len);
 	if (config_add_keys(config, &process->authorizer, clock_monotonic_ms(), err)
 	    || carrier_open(&process->carrier, config, err)
-	    || open_publishing(&process->gateway, config, err) || open_requests(process, config, err))
+	    || open_publishing(process, config, err) || open_requests(process, config, err))
 		return -1;
 	process->retention = retention_new(process->gateway.journal, err);
 	return process->retention ? 0 : -1;
@@ -170,6 +177,7 @@ static void end(struct process *process)
 	journal_close(process->gateway.journal);
 	counters_deinit(&process->gateway.counters);
 	authorizer_deinit(&process->authorizer);
+	curve_forget(&process->curve);
 }
 
 /* Threads inherit the mask: signals come to sigwait alone. */

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include <roomcast/curve.h>
 #include <roomcast/endpoint.h>
 #include <roomcast/log.h>
 #include <roomcast/message.h>
@@ -19,6 +20,9 @@ static const struct option_row rows[] = {
 	  "development lets anonymous clients join every sync room and allows the origin http://localhost:3000; anything else relaxes nothing." },
 	{ "common", "line", NULL, OPTION_TEXT, PLACE(line), "ipc:///run/roomcast/line.sock", 1, ENDPOINTS_MAX * MESSAGE_NAME_MAX,
 	  "ZeroMQ endpoint where the gateway converses with hubs; of several gateways, separated by commas, the next is tried where one does not answer." },
+	{ "common", "curve-secret-key", NULL, OPTION_SECRET, PLACE(curve_secret_key), "", 0, 64,
+	  "This host's key for tcp endpoints (roomcast keygen --curve); without it only loopback addresses are connected to." },
+	{ "common", "curve-server-key", NULL, OPTION_TEXT, PLACE(curve_server_key), "", 0, 64, "Public key of the gateways." },
 	{ "hub", "name", NULL, OPTION_TEXT, PLACE(name), "hub-1", 1, HUB_NAME_MAX,
 	  "Name of this hub, of letters, digits, - and _; different for each hub of a gateway. Engine.IO ids start with it." },
 	{ "hub", "listen", NULL, OPTION_TEXT, PLACE(listen), "127.0.0.1:3010", 1, 256, "Where the web server finds this hub: host:port or unix:/path." },
@@ -86,6 +90,18 @@ static int check_origins(const struct hub_config *config, struct error *err)
 	return 0;
 }
 
+static int check_line(const struct hub_config *config, struct error *err)
+{
+	struct curve curve;
+	if (curve_load(config->curve_secret_key, config->curve_server_key, &curve, err))
+		return -1;
+	bool is_secured = curve.is_on;
+	curve_forget(&curve);
+	if (is_secured && !config->curve_server_key[0])
+		return error_set(err, ERROR_INVALID, "curve-server-key: with a curve-secret-key it must say which gateways to trust");
+	return endpoint_check_list(config->line, is_secured, err) ? error_context(err, "line") : 0;
+}
+
 static int check(const void *data, struct error *err)
 {
 	const struct hub_config *config = data;
@@ -101,7 +117,7 @@ static int check(const void *data, struct error *err)
 		return error_set(err, ERROR_INVALID, "recovery \"%.60s\" is none of auto, on, off", config->recovery);
 	if (!*config->jwt_secret && !hub_config_is_development(config))
 		return error_set(err, ERROR_INVALID, "no secret for tokens: set JWT_SECRET (NODE_ENV is not development, so nobody may be let in unchecked)");
-	return endpoint_check_list(config->line, err) ? error_context(err, "line") : 0;
+	return check_line(config, err);
 }
 
 const struct option_program hub_program = {

@@ -13,6 +13,7 @@ struct hub_config {
 	char *log_level;
 	char *node_env;
 	char *line;
+	char *curve_secret_key, *curve_server_key;
 	char *name;
 	char *listen;
 	char *path;

@@ -125,9 +125,12 @@ static int open_audience(struct hub *hub, struct error *err)
 	hub->standing = standing_new(0, 0);
 	if (!hub->standing)
 		return error_set(err, ERROR_SYSTEM, "no memory");
+	if (curve_load(config->curve_secret_key, config->curve_server_key, &hub->curve, err))
+		return -1;
 	hub->subscriber = subscriber_new(hub->loop, &(struct subscriber_settings){
 		.hub_name = config->name,
 		.line = config->line,
+		.curve = &hub->curve,
 		.held_max = (size_t)config->max_gap,
 		.start_patience_ms = (uint64_t)config->start_patience,
 		.window_ms = hub->recovery.mode == RECOVERY_OFF ? 0 : (uint64_t)config->history_age,

@@ -7,6 +7,7 @@
 
 #include <uv.h>
 
+#include <roomcast/curve.h>
 #include <roomcast/log.h>
 
 #include "arrivals.h"
@@ -44,6 +45,7 @@ struct hub {
 	struct recovery recovery;
 	struct arrivals arrivals;
 	struct expiries expiries; /* of members' tokens */
+	struct curve curve;     /* of the subscriber */
 	struct subscriber *subscriber;
 	struct standing *standing;
 	bool is_in_accord;      /* with it are all clients */

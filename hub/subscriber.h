@@ -11,6 +11,7 @@
 
 #include <uv.h>
 
+#include <roomcast/curve.h>
 #include <roomcast/error.h>
 #include <roomcast/place.h>
 
@@ -22,6 +23,7 @@ struct subscriber;
 /* Texts are kept by pointer. */
 struct subscriber_settings {
 	const char *hub_name;
+	const struct curve *curve;   /* of tcp endpoints; NULL: none. Outlives it */
 	const char *line;            /* ROUTER endpoints of gateways, separated by commas */
 	uint64_t silence_ms;         /* a gateway that says nothing for so long is sought again; 0: 3 s */
 	uint64_t start_patience_ms;  /* without an answer the hub serves nevertheless after so long */

@@ -30,6 +30,12 @@ static void *open_socket(void *context, int type, int messages_max, struct error
 	return socket;
 }
 
+static int connect_socket(const struct subscriber *subscriber, void *socket, const char *endpoint)
+{
+	const struct curve *curve = subscriber->settings.curve;
+	return (curve && curve_connect(curve, socket, endpoint)) || zmq_connect(socket, endpoint) ? -1 : 0;
+}
+
 static const char *line_endpoint(const struct subscriber *subscriber)
 {
 	return subscriber->endpoints[subscriber->endpoint].data;
@@ -39,7 +45,7 @@ int subscriber_open_sockets(struct subscriber *subscriber, void **events, void *
 {
 	*events = open_socket(subscriber->context, ZMQ_SUB, RECEIVE_MESSAGES_MAX, err);
 	*line = *events ? open_socket(subscriber->context, ZMQ_DEALER, LINE_MESSAGES_MAX, err) : NULL;
-	if (*line && zmq_connect(*line, line_endpoint(subscriber)) == 0)
+	if (*line && connect_socket(subscriber, *line, line_endpoint(subscriber)) == 0)
 		return 0;
 	if (*line) {
 		error_set(err, ERROR_INVALID, "line %s: %s", line_endpoint(subscriber), zmq_strerror(errno));
@@ -57,12 +63,12 @@ int subscriber_connect_events(struct subscriber *subscriber, struct bytes endpoi
 		return 0;
 	memcpy(text, endpoint.data, endpoint.len);
 	text[endpoint.len] = '\0';
-	if (endpoint_check(text, err))
+	if (endpoint_check(text, subscriber->settings.curve && subscriber->settings.curve->is_on, err))
 		return error_context(err, "events");
 	if (subscriber->events_endpoint[0])
 		zmq_disconnect(subscriber->events.socket, subscriber->events_endpoint);
 	subscriber->events_endpoint[0] = '\0';
-	if (zmq_connect(subscriber->events.socket, text))
+	if (connect_socket(subscriber, subscriber->events.socket, text))
 		return error_set(err, ERROR_SYSTEM, "events %s: %s", text, zmq_strerror(errno));
 	memcpy(subscriber->events_endpoint, text, endpoint.len + 1);
 	return 0;
@@ -75,6 +81,6 @@ void subscriber_next_endpoint(struct subscriber *subscriber, uint64_t now)
 	subscriber->endpoint_at = now;
 	subscriber->hello_at = 0;
 	subscriber->is_refused = false;
-	if (zmq_connect(subscriber->line.socket, line_endpoint(subscriber)))
+	if (connect_socket(subscriber, subscriber->line.socket, line_endpoint(subscriber)))
 		log_error("msg=\"cannot connect the line\" line=%s error=\"%s\"", line_endpoint(subscriber), zmq_strerror(errno));
 }

@@ -25,7 +25,16 @@ static bool is_loopback(const char *host, size_t len)
 	return inet_pton(AF_INET, text, &v4) == 1 && (ntohl(v4.s_addr) >> 24) == 127;
 }
 
-int endpoint_check(const char *endpoint, struct error *err)
+static bool is_everything(const char *host, size_t len)
+{
+	static const char *const names[] = { "*", "0.0.0.0", "[::]" };
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (bytes_equal_text((struct bytes){ host, len }, names[i]))
+			return true;
+	return false;
+}
+
+int endpoint_check(const char *endpoint, bool is_secured, struct error *err)
 {
 	if (strncmp(endpoint, "ipc://", 6) == 0) {
 		if (!endpoint[6] || endpoint[6] == '@')
@@ -39,8 +48,12 @@ int endpoint_check(const char *endpoint, struct error *err)
 	const char *host = endpoint + 6, *colon = strrchr(host, ':');
 	if (!colon || colon == host || !colon[1])
 		return error_set(err, ERROR_INVALID, "\"%s\": tcp:// wants address:port", endpoint);
-	if (!is_loopback(host, (size_t)(colon - host)))
-		return error_set(err, ERROR_DENIED, "\"%s\" can be reached from the network, unencrypted: only loopback addresses are allowed", endpoint);
+	size_t len = (size_t)(colon - host);
+	if (is_everything(host, len))
+		return error_set(err, ERROR_INVALID, "\"%s\" stands for every address: name the one by which others reach it", endpoint);
+	if (!is_secured && !is_loopback(host, len))
+		return error_set(err, ERROR_DENIED, "\"%s\" can be reached from the network: without CURVE's keys (curve-secret-key) only loopback addresses are allowed",
+		                 endpoint);
 	return 0;
 }
 
@@ -58,7 +71,7 @@ bool endpoint_next(struct bytes *list, struct bytes *endpoint)
 	return true;
 }
 
-int endpoint_check_list(const char *list, struct error *err)
+int endpoint_check_list(const char *list, bool is_secured, struct error *err)
 {
 	struct bytes rest = bytes_of(list), item;
 	for (int count = 1; endpoint_next(&rest, &item); count++) {
@@ -66,7 +79,7 @@ int endpoint_check_list(const char *list, struct error *err)
 		if (!endpoint)
 			return error_set(err, ERROR_SYSTEM, "no memory for an endpoint");
 		int result = count > ENDPOINTS_MAX ? error_set(err, ERROR_INVALID, "at most %d endpoints may be listed", ENDPOINTS_MAX)
-		                                   : endpoint_check(endpoint, err);
+		                                   : endpoint_check(endpoint, is_secured, err);
 		free(endpoint);
 		if (result)
 			return -1;

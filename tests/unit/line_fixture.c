@@ -1,12 +1,14 @@
 /* line_fixture.c - a line and its peers. */
 #include "line_fixture.h"
 
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -126,14 +128,11 @@ static int open_reader(struct journal *journal, struct journal_reader **out, str
 
 /* --- the line --- */
 
-void fixture_open(struct fixture *fixture)
+/* On the fixture's endpoints. */
+static void open_line(struct fixture *fixture, const struct curve *curve, const struct zap_peers *peers)
 {
 	static const struct journal_operations operations = { .name = "test", .open_reader = open_reader };
 	struct error err = { 0 };
-	*fixture = (struct fixture){ .dir = "/tmp/roomcast-line-XXXXXX" };
-	assert_non_null(mkdtemp(fixture->dir));
-	snprintf(fixture->events, sizeof(fixture->events), "ipc://%s/events", fixture->dir);
-	snprintf(fixture->endpoint, sizeof(fixture->endpoint), "ipc://%s/line", fixture->dir);
 	struct fixture_journal *journal = &fixture->journal;
 	journal->journal.operations = &operations;
 	journal->journal.has_mac_key = true;
@@ -143,11 +142,40 @@ void fixture_open(struct fixture *fixture)
 	pthread_cond_init(&journal->changed, NULL);
 	struct line_settings settings = {
 		.events_endpoint = fixture->events, .line_endpoint = fixture->endpoint, .heartbeat_ms = HEARTBEAT_MS, .silence_ms = SILENCE_MS,
-		.queue_bytes = 1 << 20, .chunk = { 4, 1 << 20 }, .inbound_max = 1 << 20,
+		.queue_bytes = 1 << 20, .chunk = { 4, 1 << 20 }, .inbound_max = 1 << 20, .curve = curve, .peers = peers,
 	};
 	fixture->line = line_new(&journal->journal, &settings, &err);
 	if (!fixture->line)
 		fail_msg("%s", err.text);
+}
+
+void fixture_open(struct fixture *fixture)
+{
+	*fixture = (struct fixture){ .dir = "/tmp/roomcast-line-XXXXXX" };
+	assert_non_null(mkdtemp(fixture->dir));
+	snprintf(fixture->events, sizeof(fixture->events), "ipc://%s/events", fixture->dir);
+	snprintf(fixture->endpoint, sizeof(fixture->endpoint), "ipc://%s/line", fixture->dir);
+	open_line(fixture, NULL, NULL);
+}
+
+/* A port that nobody listens on now. */
+static unsigned free_port(void)
+{
+	struct sockaddr_in place = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(place);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&place, len) == 0 && getsockname(fd, (struct sockaddr *)&place, &len) == 0);
+	close(fd);
+	return ntohs(place.sin_port);
+}
+
+void fixture_open_secured(struct fixture *fixture, const struct curve *curve, const struct zap_peers *peers)
+{
+	*fixture = (struct fixture){ .dir = "/tmp/roomcast-line-XXXXXX" };
+	assert_non_null(mkdtemp(fixture->dir));
+	snprintf(fixture->events, sizeof(fixture->events), "tcp://127.0.0.1:%u", free_port());
+	snprintf(fixture->endpoint, sizeof(fixture->endpoint), "tcp://127.0.0.1:%u", free_port());
+	open_line(fixture, curve, peers);
 }
 
 void fixture_close(struct fixture *fixture)
@@ -208,13 +236,20 @@ static void *open_socket(struct peer *peer, int type, const char *endpoint)
 	zmq_setsockopt(socket, ZMQ_LINGER, &none, sizeof(none));
 	if (type == ZMQ_SUB)
 		zmq_setsockopt(socket, ZMQ_SUBSCRIBE, "", 0);
+	if (peer->curve)
+		assert_int_equal(curve_connect(peer->curve, socket, endpoint), 0);
 	assert_int_equal(zmq_connect(socket, endpoint), 0);
 	return socket;
 }
 
 void peer_open(struct peer *peer, struct fixture *fixture, const char *name, uint64_t instance)
 {
-	*peer = (struct peer){ .name = name, .instance = instance, .context = zmq_ctx_new() };
+	peer_open_secured(peer, fixture, name, instance, NULL);
+}
+
+void peer_open_secured(struct peer *peer, struct fixture *fixture, const char *name, uint64_t instance, const struct curve *curve)
+{
+	*peer = (struct peer){ .name = name, .instance = instance, .curve = curve, .context = zmq_ctx_new() };
 	peer->line = open_socket(peer, ZMQ_DEALER, fixture->endpoint);
 	peer->events = open_socket(peer, ZMQ_SUB, fixture->events);
 }

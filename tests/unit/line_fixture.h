@@ -32,6 +32,8 @@ struct fixture {
 
 /* Nothing is in the journal yet, the line is a standby. */
 void fixture_open(struct fixture *fixture);
+/* The same on tcp, for peers with a key; both outlive it. */
+void fixture_open_secured(struct fixture *fixture, const struct curve *curve, const struct zap_peers *peers);
 void fixture_close(struct fixture *fixture);
 /* Journals events first..last of an epoch. */
 void fixture_store(struct fixture *fixture, uint64_t epoch, uint64_t first, uint64_t last);
@@ -44,11 +46,13 @@ struct peer {
 	void *context, *line, *events;
 	const char *name;
 	uint64_t instance;
+	const struct curve *curve; /* of a peer by tcp; NULL: none */
 	struct buffer packed;
 	struct message message; /* the last received; views */
 };
 
 void peer_open(struct peer *peer, struct fixture *fixture, const char *name, uint64_t instance);
+void peer_open_secured(struct peer *peer, struct fixture *fixture, const char *name, uint64_t instance, const struct curve *curve);
 void peer_close(struct peer *peer);
 /* Fills in hub and instance. */
 void peer_say(struct peer *peer, struct message message);

@@ -20,7 +20,21 @@ static void test_endpoints(void **state)
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct error err;
-		assert_int_equal(endpoint_check(rows[i].endpoint, &err), rows[i].result);
+		assert_int_equal(endpoint_check(rows[i].endpoint, false, &err), rows[i].result);
+	}
+}
+
+static void test_secured(void **state)
+{
+	(void)state;
+	static const struct { const char *endpoint; int result; } rows[] = {
+		{ "ipc:///run/roomcast/line.sock", 0 }, { "tcp://127.0.0.1:5555", 0 }, { "tcp://10.0.0.1:5555", 0 }, { "tcp://[fd00::1]:5555", 0 },
+		{ "tcp://gateway.example:5555", 0 }, { "tcp://*:5555", -1 }, { "tcp://0.0.0.0:5555", -1 }, { "tcp://[::]:5555", -1 },
+		{ "tcp://10.0.0.1", -1 }, { "inproc://x", -1 }, { "ipc://", -1 },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct error err;
+		assert_int_equal(endpoint_check(rows[i].endpoint, true, &err), rows[i].result);
 	}
 }
 
@@ -34,7 +48,7 @@ static void test_lists(void **state)
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct error err;
-		assert_int_equal(endpoint_check_list(rows[i].list, &err), rows[i].result);
+		assert_int_equal(endpoint_check_list(rows[i].list, false, &err), rows[i].result);
 	}
 	struct bytes list = bytes_of(" a ,,b"), item;
 	assert_true(endpoint_next(&list, &item));
@@ -58,6 +72,6 @@ static void test_timestamps(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_endpoints), cmocka_unit_test(test_lists), cmocka_unit_test(test_timestamps) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_endpoints), cmocka_unit_test(test_secured), cmocka_unit_test(test_lists), cmocka_unit_test(test_timestamps) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
