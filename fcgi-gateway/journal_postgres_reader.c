@@ -81,12 +81,13 @@ static int connect_session(struct postgres_reader *self, struct error *err)
 	}
 	uint64_t started_ms = clock_monotonic_ms();
 	self->failure = (struct error){ 0 };
-	if (postgres_journal_connect(self->journal, &self->session, READER_LIMIT_MS, "SET default_transaction_read_only = on", &self->failure) == 0) {
-		if (read_mac_key(self, &self->failure) == 0 && postgres_journal_prepare(&self->session, texts, STATEMENT_COUNT, &self->failure) == 0)
-			return 0;
-		postgres_close(&self->session);
-	}
-	if (clock_monotonic_ms() > started_ms + SLOW_MS)
+	bool is_connected =
+		postgres_journal_connect(self->journal, &self->session, READER_LIMIT_MS, "SET default_transaction_read_only = on", &self->failure) == 0;
+	if (is_connected && read_mac_key(self, &self->failure) == 0
+	    && postgres_journal_prepare(&self->session, texts, STATEMENT_COUNT, &self->failure) == 0)
+		return 0;
+	postgres_close(&self->session);
+	if (!is_connected && clock_monotonic_ms() > started_ms + SLOW_MS)
 		self->retry_at_ms = clock_monotonic_ms() + RETRY_MS;
 	if (err)
 		*err = self->failure;
