@@ -1,10 +1,10 @@
 // A PostgreSQL server of the run's own, on a unix socket in a directory of its own.
-import { execFileSync } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { until } from "../integration/roomcast.mjs";
+import { top, until } from "../integration/roomcast.mjs";
 import { Daemon } from "./daemon.mjs";
 
 const VERSIONS = "/usr/lib/postgresql";
@@ -32,9 +32,16 @@ export class Postgres {
 			name: "postgres", program: as[0], cwd: server.dir, log: `${server.dir}.log`,
 			args: [...as.slice(1), join(bin, "postgres"), "-D", data, "-k", server.dir, "-c", "listen_addresses=", "-c", "max_connections=50", "-c", "fsync=off"],
 		});
-		server.psql = (sql) => execFileSync(join(bin, "psql"), ["-h", server.dir, "-U", "postgres", "-Atqc", sql], { encoding: "utf8", stdio: "pipe" });
+		server.client = [join(bin, "psql"), ["-h", server.dir, "-U", "postgres", "-Atq", "-v", "ON_ERROR_STOP=1"]];
 		await server.up();
+		execFileSync(server.client[0], [...server.client[1], "-f", join(top, "sql/outbox.sql")], { stdio: "pipe" });
 		return server;
+	}
+
+	/** What psql prints for it; undefined when it failed. */
+	run(sql) {
+		const [program, options] = this.client;
+		return new Promise((resolve) => execFile(program, [...options, "-c", sql], (err, out) => resolve(err ? undefined : out.trim() || "done")));
 	}
 
 	get connection() {
@@ -43,13 +50,7 @@ export class Postgres {
 
 	async up() {
 		this.daemon.start();
-		await until("PostgreSQL answers", () => {
-			try {
-				return this.psql("select 1");
-			} catch {
-				return false;
-			}
-		}, 30_000);
+		await until("PostgreSQL answers", () => this.run("SELECT 1"), 30_000);
 	}
 
 	/** SIGINT: a fast shutdown, which cuts every connection. SIGQUIT: at once, as a crash. */

@@ -8,6 +8,7 @@ import { Pages } from "./browser.mjs";
 import { Clients, crowd, pages } from "./clients.mjs";
 import { Cluster } from "./cluster.mjs";
 import { FAULTS } from "./faults.mjs";
+import { Outbox } from "./outbox.mjs";
 import { Publisher, now, unordered } from "./publisher.mjs";
 import { between, pick, randomFrom } from "./random.mjs";
 import { Surroundings } from "./surroundings.mjs";
@@ -64,6 +65,7 @@ class Stage {
 		this.faults = settings.faults.filter((name) => this.around.offers(FAULTS[name].needs, settings));
 		this.cluster = await Cluster.start({ ...settings, ...this.around.settings(), random: this.random });
 		this.publisher = new Publisher({ port: this.cluster.port, apiKey: this.cluster.apiKey, rate: settings.rate, random: randomFrom(settings.seed + 1) });
+		if (this.around.postgres) this.outbox = new Outbox({ postgres: this.around.postgres, events: this.publisher.events, random: randomFrom(settings.seed + 2) });
 		if (settings.clients) this.groups.push(await Clients.start(this.cluster, crowd(settings.clients, settings)));
 		if (settings.pages) this.groups.push(await Pages.start(this.cluster, pages(settings.pages)));
 	}
@@ -71,9 +73,11 @@ class Stage {
 	async play() {
 		const { cluster, publisher, random, faults, around, groups } = this;
 		publisher.start();
+		this.outbox?.start();
 		await harm({ faults, seconds: this.settings.seconds, random, say: (text) => this.tell(text), cluster, publisher, ...around });
 		this.tell("calm");
 		await publisher.stop();
+		await this.outbox?.stop();
 		await settle(publisher, groups);
 		const reports = (await Promise.all(groups.map((group) => group.report()))).flat().map(judge(this.settings.isStrict));
 		const verdicts = check(publisher.events, reports, { unordered });
@@ -84,6 +88,7 @@ class Stage {
 	async clear(keep) {
 		for (const group of this.groups) await group.stop();
 		if (this.publisher) this.publisher.isHurried = true;
+		if (this.outbox) this.outbox.isStopping = true;
 		await this.publisher?.stop().catch(() => {});
 		const complaints = [...(this.publisher?.complaints ?? []), ...((await this.cluster?.stop({ keep })) ?? [])];
 		await this.around?.close();

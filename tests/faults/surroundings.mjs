@@ -29,7 +29,7 @@ export class Surroundings {
 
 	/** A cluster's settings. */
 	settings() {
-		const gatewayOptions = [`--journal=${this.journal}`];
+		const gatewayOptions = [`--journal=${this.journal}`, ...(this.postgres ? ["--outbox=yes"] : [])];
 		return {
 			...(this.disk ? { stateDir: join(this.disk.path, "state") } : {}), network: this.network, gatewayOptions,
 			gatewayEnv: this.postgres ? { ROOMCAST_JOURNAL_CONNECTION: this.postgres.connection } : {},
