@@ -20,7 +20,7 @@
 struct load {
 	struct load_settings settings;
 	struct board *boards; /* one for each process */
-	bool has_steps;
+	bool has_steps, wants_help;
 };
 
 static const struct protocol *const protocols[] = { &protocol_plain, &protocol_websocket, &protocol_polling };
@@ -110,6 +110,7 @@ static const struct row {
 	{ "seconds", REAL, offsetof(struct load, settings.seconds), NULL },
 	{ "rate", REAL, offsetof(struct load, settings.rate), NULL },
 	{ "spin", FLAG, offsetof(struct load, settings.spins), NULL },
+	{ "help", FLAG, offsetof(struct load, wants_help), NULL },
 	{ "steps", FLAG, offsetof(struct load, has_steps), NULL },
 };
 enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
@@ -287,9 +288,10 @@ int main(int argc, char **argv)
 		.measure = "idle", .seconds = 3, .rate = 20, .burst = 1, .packet_len = 200, .processes = 1,
 	} };
 	struct rlimit files;
-	if (parse(&load, argc, argv) < 0) {
+	int result = parse(&load, argc, argv);
+	if (result < 0 || load.wants_help) {
 		usage();
-		return 2;
+		return load.wants_help ? 0 : 2;
 	}
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;

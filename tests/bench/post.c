@@ -141,6 +141,8 @@ int main(int argc, char **argv)
 	       answered, refused, (double)answered / elapsed);
 	printf(",\"cpuPerPost\":%.0f", (double)cpu / (double)answered);
 	printf(",\"p50\":%.1f,\"p99\":%.1f}\n", (double)histogram_quantile(&latencies, 0.5) / 1e3, (double)histogram_quantile(&latencies, 0.99) / 1e3);
+	free(all);
+	buffer_deinit(&request);
 	if (refused)
 		fprintf(stderr, "post: %" PRIu64 " refused; the first: %s\n", refused, first_refusal);
 	return refused ? 1 : 0;

@@ -76,14 +76,15 @@ const row = (cells) => `| ${cells.join(" | ")} |`;
 
 function table(results, scenario) {
 	const { title, x: xName, against, columns } = tables[scenario];
-	const names = Object.keys(columns), first = names[0], server = results.unique(scenario, "server");
-	const lines = [`### ${title}`, "", row([xName, "server", ...names.map((name) => columns[name][0]), ...(against ? [`${columns[first][0]} against ${against}`] : [])])];
-	lines.push(row(lines.at(-1).slice(2, -2).split(" | ").map((_, i) => (i < 2 ? "---" : "--:"))));
+	const names = Object.keys(columns), compared = against ? names.filter((name, i) => i === 0 || name.startsWith("cpu")) : [];
+	const server = results.unique(scenario, "server");
+	const head = [xName, "server", ...names.map((name) => columns[name][0]), ...compared.map((name) => `${columns[name][0]} against ${against}`)];
+	const lines = [`### ${title}`, "", row(head), row(head.map((_, i) => (i < 2 ? "---" : "--:")))];
 	for (const x of results.unique(scenario, "x")) {
 		for (const name of server.filter((candidate) => results.select(scenario, candidate, x).length)) {
 			const cells = names.map((column) => columns[column][1](results.median(scenario, name, x, column)));
-			if (against) cells.push(number(results.ratio(scenario, name, against, x, first)));
-			lines.push(row([x.toLocaleString("en"), name, ...cells]));
+			const ratios = compared.map((column) => number(results.ratio(scenario, name, against, x, column)));
+			lines.push(row([x.toLocaleString("en"), name, ...cells, ...ratios]));
 		}
 	}
 	return lines.join("\n");
