@@ -29,7 +29,7 @@ static ssize_t chunked_length(struct bytes bytes)
 
 ssize_t http_answer_cut(struct bytes bytes, struct http_answer *answer)
 {
-	const char *end = memmem(bytes.data, bytes.len, "\r\n\r\n", 4);
+	const char *end = bytes.len ? memmem(bytes.data, bytes.len, "\r\n\r\n", 4) : NULL;
 	if (!end)
 		return 0;
 	if (memcmp(bytes.data, "HTTP/1.", 7) != 0)

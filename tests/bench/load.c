@@ -20,6 +20,7 @@
 struct load {
 	struct load_settings settings;
 	struct board *boards; /* one for each process */
+	pid_t *workers;
 	bool has_steps, wants_help;
 };
 
@@ -165,8 +166,22 @@ static int start_workers(struct load *load)
 			return -1;
 		if (pid == 0)
 			_exit(worker_run(&settings, &load->boards[i]));
+		load->workers[i] = pid;
 	}
 	return 0;
+}
+
+/* A worker that crashed says nothing itself. */
+static void wait_for_worker(struct load *load, uint32_t i, enum phase phase)
+{
+	struct board *board = &load->boards[i];
+	while (atomic_load(&board->done) < (int)phase) {
+		if (waitpid(load->workers[i], NULL, WNOHANG) == load->workers[i] && atomic_load(&board->done) < (int)phase) {
+			snprintf(board->failure, sizeof(board->failure), "worker %u ended by itself", i);
+			atomic_store(&board->done, PHASE_END);
+		}
+		usleep(1000);
+	}
 }
 
 /* Sends everybody into a phase and waits until all are through, or one has failed. Returns how long it took, in ns. */
@@ -176,8 +191,7 @@ static uint64_t lead(struct load *load, enum phase phase)
 	for (uint32_t i = 0; i < load->settings.processes; i++)
 		atomic_store(&load->boards[i].wanted, (int)phase);
 	for (uint32_t i = 0; i < load->settings.processes; i++)
-		while (atomic_load(&load->boards[i].done) < (int)phase)
-			usleep(1000);
+		wait_for_worker(load, i, phase);
 	return now_ns() - start;
 }
 
@@ -298,9 +312,12 @@ int main(int argc, char **argv)
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
 	load.boards = mmap(NULL, load.settings.processes * sizeof(struct board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (load.boards == MAP_FAILED) {
-		perror("load: mmap");
+	load.workers = calloc(load.settings.processes, sizeof(*load.workers));
+	if (load.boards == MAP_FAILED || !load.workers) {
+		perror("load: memory");
 		return 1;
 	}
-	return lead_all(&load);
+	result = lead_all(&load);
+	free(load.workers);
+	return result;
 }
