@@ -10,6 +10,7 @@ check_packages=(
 	libcmocka-dev clang libclang-rt-14-dev libfcgi-dev
 	apache2 libapache2-mod-fcgid lighttpd postgresql systemd iproute2
 	chromium python3-socketio python3-aiohttp python3-requests python3-websocket python3-zmq
+	python3-django python3-psycopg2 php-cli php-pgsql php-illuminate-database
 )
 
 node_version_is_enough() {
