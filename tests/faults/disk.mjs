@@ -6,7 +6,7 @@ import { join } from "node:path";
 
 export class Disk {
 	/** undefined where nobody may mount. */
-	static open(size = "48m") {
+	static open(size = "256m") {
 		const disk = new Disk();
 		disk.path = mkdtempSync(join(tmpdir(), "rcd-"));
 		try {

@@ -29,7 +29,8 @@ export class Surroundings {
 
 	/** A cluster's settings. */
 	settings() {
-		const gatewayOptions = [`--journal=${this.journal}`, ...(this.postgres ? ["--outbox=yes"] : [])];
+		// The journal itself must not fill the small disk in a long run.
+		const gatewayOptions = [`--journal=${this.journal}`, "--keep-bytes=64M", ...(this.postgres ? ["--outbox=yes"] : [])];
 		return {
 			...(this.disk ? { stateDir: join(this.disk.path, "state") } : {}), network: this.network, gatewayOptions,
 			gatewayEnv: this.postgres ? { ROOMCAST_JOURNAL_CONNECTION: this.postgres.connection } : {},
