@@ -26,26 +26,49 @@ static struct bytes find_param(const void *reader, const char *name)
 	return record_param(reader, name);
 }
 
-static void serve(struct worker *worker, struct connection *connection)
+/* Any thread. */
+static void resume(const struct request_origin *origin, struct late_answer *answer)
 {
-	static _Thread_local struct log_limit limit;
+	intake_resume(origin->carrier, origin->connection, answer);
+}
+
+static void handle(struct worker *worker, struct connection *connection, struct response *response)
+{
 	const struct fcgi_settings *settings = &worker->fcgi->settings;
 	const struct record_reader *reader = connection_request(connection);
 	struct request request;
-	struct response response = { 0 };
 	cgi_read_request(find_param, reader, settings->mount, &worker->scratch, &request);
 	request.is_too_large = reader->is_too_large;
 	request.body = buffer_bytes(&reader->body);
-	settings->handle(settings->data, &request, &response);
+	request.origin = (struct request_origin){ resume, worker->fcgi->intake, connection };
+	settings->handle(settings->data, &request, response);
+}
+
+static void answer(struct worker *worker, struct connection *connection, const struct response *response)
+{
+	static _Thread_local struct log_limit limit;
 	buffer_clear(&worker->head);
 	buffer_clear(&worker->records);
-	cgi_add_head(&response, &worker->head);
-	record_add_answer(reader, buffer_bytes(&worker->head), buffer_bytes(&response.body), &worker->records);
+	cgi_add_head(response, &worker->head);
+	record_add_answer(connection_request(connection), buffer_bytes(&worker->head), buffer_bytes(&response->body), &worker->records);
 	if (worker->head.has_failed || worker->records.has_failed) {
 		log_limited(&limit, "msg=\"no memory for an answer\"");
 		buffer_clear(&worker->records); /* none: the web server says that we failed */
 	}
 	intake_answer(worker->fcgi->intake, connection, buffer_bytes(&worker->records));
+}
+
+/* A connection whose request is put off is another worker's, perhaps by now. */
+static void serve(struct worker *worker, struct connection *connection)
+{
+	struct late_answer *late = connection_answer(connection);
+	struct response response = { 0 };
+	if (late)
+		late->write(late, &response);
+	else
+		handle(worker, connection, &response);
+	if (!response.is_late)
+		answer(worker, connection, &response);
 	response_deinit(&response);
 }
 

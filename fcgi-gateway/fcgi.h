@@ -13,7 +13,7 @@ struct fcgi;
 struct fcgi_settings {
 	size_t threads;
 	const char *mount; /* kept by pointer */
-	/* Any worker. response comes all zero. */
+	/* Any worker. response comes all zero; the request has an origin. */
 	void (*handle)(void *data, const struct request *request, struct response *response);
 	void *data;
 };

@@ -38,12 +38,18 @@ static bool is_standby(struct gateway *gateway, const struct request *request)
 
 void gateway_handle(struct gateway *gateway, const struct request *request, struct response *response)
 {
-	static _Thread_local struct log_limit limit;
 	if (is_standby(gateway, request)) {
 		forward_request(gateway->forward, request, response);
 		return;
 	}
 	answer(gateway, request, response);
+	if (!response->is_late)
+		gateway_finish(gateway, bytes_equal_text(request->method, "POST"), request->path, response);
+}
+
+void gateway_finish(struct gateway *gateway, bool is_post, struct bytes path, struct response *response)
+{
+	static _Thread_local struct log_limit limit;
 	if (response->body.has_failed || !response->status)
 		response_refuse(response, REFUSAL_UNAVAILABLE, "out of memory");
 	uint64_t now_ms = clock_monotonic_ms();
@@ -52,8 +58,8 @@ void gateway_handle(struct gateway *gateway, const struct request *request, stru
 	if (response->refusal) {
 		atomic_fetch_add(&gateway->counters.refused[response->refusal], 1);
 		log_limited(&limit, "msg=\"request refused\" status=%u code=%s path=%.*s", response->status, refusal_word(response->refusal),
-		            (int)(request->path.len < 100 ? request->path.len : 100), request->path.len ? request->path.data : "");
-	} else if (response->status < 300 && bytes_equal_text(request->method, "POST")) {
+		            (int)(path.len < 100 ? path.len : 100), path.len ? path.data : "");
+	} else if (response->status < 300 && is_post) {
 		atomic_fetch_add(&gateway->counters.accepted, 1);
 		rate_add(&gateway->counters.publish_rate, now_ms);
 	}

@@ -34,8 +34,11 @@ struct gateway {
 };
 
 /* Any thread: finds the route, judges the key, calls the handler, counts. response comes all zero and is complete
- * on return. */
+ * on return, unless it is_late. */
 void gateway_handle(struct gateway *gateway, const struct request *request, struct response *response);
+
+/* Completes and counts an answer. is_post: by the request's method. */
+void gateway_finish(struct gateway *gateway, bool is_post, struct bytes path, struct response *response);
 
 /* The key's limit is reached until wait_s have passed. */
 void gateway_refuse_rate(struct call *call, unsigned wait_s);

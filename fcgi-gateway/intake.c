@@ -28,7 +28,8 @@ enum connection_state {
 	CONNECTION_BUSY,    /* in the middle of a request, or new */
 	CONNECTION_IDLE,    /* between requests */
 	CONNECTION_QUEUED,  /* a request waits for a worker */
-	CONNECTION_SERVED,  /* with a worker */
+	CONNECTION_SERVED,  /* with a worker, or put off */
+	CONNECTION_RESUMED, /* its answer waits for a worker */
 	CONNECTION_WRITING, /* the answer did not fit at once */
 	CONNECTION_STATE_COUNT,
 };
@@ -42,7 +43,8 @@ static const struct {
 	[CONNECTION_BUSY] = { "busy", TO(BUSY) | TO(IDLE) | TO(QUEUED) },
 	[CONNECTION_IDLE] = { "idle", TO(BUSY) | TO(IDLE) | TO(QUEUED) },
 	[CONNECTION_QUEUED] = { "queued", TO(SERVED) },
-	[CONNECTION_SERVED] = { "served", TO(BUSY) | TO(IDLE) | TO(QUEUED) | TO(WRITING) },
+	[CONNECTION_SERVED] = { "served", TO(BUSY) | TO(IDLE) | TO(QUEUED) | TO(WRITING) | TO(RESUMED) },
+	[CONNECTION_RESUMED] = { "resumed", TO(SERVED) },
 	[CONNECTION_WRITING] = { "writing", TO(BUSY) | TO(IDLE) | TO(QUEUED) | TO(WRITING) },
 };
 
@@ -55,6 +57,7 @@ struct connection {
 	struct record_reader reader;
 	struct buffer input;            /* what came behind a request that is not answered yet */
 	struct buffer output;
+	void *answer;                   /* of one that is resumed */
 };
 
 struct intake_counters {
@@ -247,16 +250,38 @@ const struct record_reader *connection_request(const struct connection *connecti
 	return &connection->reader;
 }
 
+void *connection_answer(const struct connection *connection)
+{
+	return connection->answer;
+}
+
+/* With the lock held. Answers come first: somebody waits longer for them. */
+static struct connection *next_work(const struct intake *intake)
+{
+	return intake->lists[CONNECTION_RESUMED] ? intake->lists[CONNECTION_RESUMED] : intake->lists[CONNECTION_QUEUED];
+}
+
 struct connection *intake_take(struct intake *intake)
 {
+	struct connection *connection;
 	pthread_mutex_lock(&intake->lock);
-	while (!intake->lists[CONNECTION_QUEUED] && !intake->is_stopping)
+	while (!(connection = next_work(intake)) && !(intake->is_stopping && !intake->lists[CONNECTION_SERVED]))
 		pthread_cond_wait(&intake->ready, &intake->lock);
-	struct connection *connection = intake->lists[CONNECTION_QUEUED];
 	if (connection)
 		set_state(intake, connection, CONNECTION_SERVED);
+	else
+		pthread_cond_broadcast(&intake->ready); /* the end, for all */
 	pthread_mutex_unlock(&intake->lock);
 	return connection;
+}
+
+void intake_resume(struct intake *intake, struct connection *connection, void *answer)
+{
+	pthread_mutex_lock(&intake->lock);
+	connection->answer = answer;
+	set_state(intake, connection, CONNECTION_RESUMED);
+	pthread_cond_signal(&intake->ready);
+	pthread_mutex_unlock(&intake->lock);
 }
 
 void intake_answer(struct intake *intake, struct connection *connection, struct bytes records)
@@ -264,8 +289,11 @@ void intake_answer(struct intake *intake, struct connection *connection, struct 
 	ssize_t sent = records.len ? send(connection->fd, records.data, records.len, MSG_NOSIGNAL | MSG_DONTWAIT) : -1;
 	int reason = records.len ? errno : ECONNABORTED;
 	pthread_mutex_lock(&intake->lock);
+	connection->answer = NULL;
 	errno = reason;
 	continue_answer(intake, connection, records, sent);
+	if (intake->is_stopping)
+		pthread_cond_signal(&intake->ready);
 	pthread_mutex_unlock(&intake->lock);
 }
 
@@ -372,7 +400,7 @@ static bool is_over(struct intake *intake, uint64_t now_ms)
 {
 	if (!intake->is_stopping)
 		return false;
-	bool is_owed = intake->lists[CONNECTION_QUEUED] || intake->lists[CONNECTION_SERVED] || intake->lists[CONNECTION_WRITING];
+	bool is_owed = next_work(intake) || intake->lists[CONNECTION_SERVED] || intake->lists[CONNECTION_WRITING];
 	return !is_owed || now_ms >= intake->stop_at_ms;
 }
 

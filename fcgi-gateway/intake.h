@@ -25,14 +25,18 @@ struct intake_settings {
 /* Starts the thread. listen_fd stays the caller's, and open until intake_free. */
 struct intake *intake_new(int listen_fd, const struct intake_settings *settings, struct error *err);
 
-/* Any worker: waits for the next complete request. NULL: there will be none any more. */
+/* Any worker: waits for the next complete request, or the next that is resumed. NULL: there will be none any more. */
 struct connection *intake_take(struct intake *intake);
 /* Valid until intake_answer. */
 const struct record_reader *connection_request(const struct connection *connection);
+/* Any thread, instead of intake_answer: the request was put off, and some worker shall take it again; it finds `answer` then. */
+void intake_resume(struct intake *intake, struct connection *connection, void *answer);
+/* NULL: it was not resumed. */
+void *connection_answer(const struct connection *connection);
 /* Any worker: sends the answer (whole records; none: the connection is closed). The connection is not the worker's any more. */
 void intake_answer(struct intake *intake, struct connection *connection, struct bytes records);
 
-/* Takes no more requests; those complete are still given out. */
+/* Takes no more requests; those complete, and those that were put off, are still given out. */
 void intake_stop(struct intake *intake);
 /* After every worker has got its NULL: waits until answers have left, at most about a second. */
 void intake_free(struct intake *intake);

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <roomcast/json.h>
 
@@ -192,6 +193,48 @@ static void publish_volatile(struct call *call, struct publication *publication,
 	buffer_add_char(out, '}');
 }
 
+/* --- answers that no thread waits for --- */
+
+struct stored_later {
+	struct late_answer late;
+	struct request_origin origin;
+	struct gateway *gateway;
+	const struct route *route;
+	bool is_batch;
+	struct submission_result result;
+};
+
+static void write_stored(struct late_answer *late, struct response *response)
+{
+	struct stored_later *later = (struct stored_later *)late;
+	struct call call = { .gateway = later->gateway, .route = later->route, .response = response };
+	answer(&call, &later->result, later->is_batch, false);
+	gateway_finish(later->gateway, true, bytes_of(later->route->path), response);
+	submission_result_deinit(&later->result);
+	free(later);
+}
+
+static void on_stored(void *data, struct submission_result *result)
+{
+	struct stored_later *later = data;
+	later->result = *result;
+	later->origin.answer(&later->origin, &later->late);
+}
+
+/* False: no memory for it. */
+static bool put_off(struct call *call, struct submission *submission)
+{
+	struct stored_later *later = malloc(sizeof(*later));
+	if (!later)
+		return false;
+	*later = (struct stored_later){
+		.late.write = write_stored, .origin = call->request->origin, .gateway = call->gateway, .route = call->route, .is_batch = submission->is_batch,
+	};
+	call->response->is_late = true;
+	sequencer_start(call->gateway->sequencer, submission, on_stored, later);
+	return true;
+}
+
 void publish_submit(struct call *call, struct submission *submission)
 {
 	bool wants_confirm, is_batch = submission->is_batch;
@@ -203,6 +246,8 @@ void publish_submit(struct call *call, struct submission *submission)
 	}
 	struct submission_result result = { 0 };
 	memcpy(submission->api_key, call->key->name, sizeof(submission->api_key));
+	if (!wants_confirm && call->request->origin.answer && put_off(call, submission))
+		return;
 	sequencer_submit(call->gateway->sequencer, submission, &result);
 	answer(call, &result, is_batch, wants_confirm);
 	submission_result_deinit(&result);

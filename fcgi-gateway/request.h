@@ -10,6 +10,15 @@
 
 #include <roomcast/bytes.h>
 
+struct late_answer;
+
+/* By which a handler answers after it has returned: once, from any thread, perhaps before it returns. Copied, since the request does not last.
+ * All zero: this request must be answered on return. */
+struct request_origin {
+	void (*answer)(const struct request_origin *origin, struct late_answer *answer);
+	void *carrier, *connection;
+};
+
 enum { LENGTH_ABSENT = -1, LENGTH_MALFORMED = -2 };
 
 struct request {
@@ -23,6 +32,7 @@ struct request {
 	int64_t content_length;     /* what the client announced, or LENGTH_ABSENT, LENGTH_MALFORMED */
 	bool is_too_large;          /* announced, or turned out to be, past the bound: not read to its end */
 	bool is_forwarded;          /* a front end sent it here: it is never sent on again */
+	struct request_origin origin;
 };
 
 /* What a web server may say about the address. Any may be empty. */

@@ -41,6 +41,13 @@ struct response {
 	unsigned retry_after_s;     /* 0: not said */
 	char where[24];             /* of what is looked at, in front of a refusal's text: "events[3]"; else "" */
 	struct buffer body;         /* JSON */
+	bool is_late;               /* by the request's origin: everything else here does not count */
+};
+
+/* Embedded in what such an answer is made of. */
+struct late_answer {
+	/* A thread of the carrier's: completes the response, which comes all zero, and frees what this is a part of. */
+	void (*write)(struct late_answer *answer, struct response *response);
 };
 
 const char *status_reason(unsigned status);

@@ -1,10 +1,8 @@
-/* sequencer.c - the writer's life, groups, and those who wait for them. */
-#include "sequencer.h"
+/* sequencer.c - the writer's life, and groups. */
+#include "sequencer_parts.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -19,57 +17,12 @@
 /* A wall clock that is set back by less than this does not put an event before the one in front of it. */
 enum { CLOCK_SLACK_MS = 1000 };
 
-/* Owned by the queue, then by the group, then by whoever waits; by the sequencer when the waiter has gone. */
-struct ticket {
-	struct ticket *prev, *next;
-	struct submission submission;
-	struct submission_result result;
-	size_t cost;
-	uint64_t chain; /* of those that keep their order among themselves; 0: it is alone */
-	bool is_started, is_done, is_abandoned;
-	pthread_cond_t done;
-};
-
-struct sequencer {
-	struct journal *journal;
-	struct sequencer_settings settings;
-	struct sequencer_sink sink;
-	pthread_t thread;
-	atomic_bool is_active;
-
-	/* The thread's own. */
-	struct journal_writer *writer; /* NULL: there is none */
-	struct place last;             /* committed */
-	uint64_t last_ms;              /* wall clock of the last group */
-	uint64_t broken_chain;         /* one of it was refused: so is what comes behind */
-
-	pthread_mutex_t lock; /* of all below */
-	pthread_cond_t work;
-	pthread_cond_t opened;
-	struct ticket *waiting; /* utlist, oldest first */
-	size_t waiting_events, waiting_bytes;
-	bool is_stopping;
-	enum sequencer_state state;
-	char reason[256];
-	uint64_t busy_since_ms; /* monotonic; 0: no group is under way */
-	struct place shown;     /* last, for others to see */
-	uint64_t stored, failed, groups, chains;
-};
-
 const char *sequencer_state_name(enum sequencer_state state)
 {
 	static const char *const names[] = {
 		[SEQUENCER_OPENING] = "opening", [SEQUENCER_ACTIVE] = "active", [SEQUENCER_STANDBY] = "standby", [SEQUENCER_FAILED] = "failed",
 	};
 	return names[state];
-}
-
-static void ticket_free(struct ticket *ticket)
-{
-	submission_deinit(&ticket->submission);
-	submission_result_deinit(&ticket->result);
-	pthread_cond_destroy(&ticket->done);
-	free(ticket);
 }
 
 static void refuse(struct ticket *ticket, enum submission_outcome outcome, const struct error *err)
@@ -218,10 +171,28 @@ static void answer(struct sequencer *sequencer, struct ticket *ticket)
 	else if (is_failure[ticket->result.outcome])
 		sequencer->failed += ticket->submission.count;
 	ticket->is_done = true;
-	if (ticket->is_abandoned)
-		ticket_free(ticket);
-	else
+	if (ticket->is_abandoned) {
+		sequencer_ticket_free(ticket);
+	} else if (ticket->on_result) {
+		DL_DELETE2(sequencer->late, ticket, older, newer);
+		DL_APPEND(sequencer->done, ticket);
+	} else {
 		pthread_cond_signal(&ticket->done);
+	}
+}
+
+/* Called with the lock held, which it gives up while it tells those who do not wait. */
+static void tell_results(struct sequencer *sequencer)
+{
+	struct ticket *done = sequencer->done, *ticket, *next;
+	sequencer->done = NULL;
+	pthread_mutex_unlock(&sequencer->lock);
+	DL_FOREACH_SAFE(done, ticket, next) {
+		ticket->on_result(ticket->data, &ticket->result);
+		ticket->result = (struct submission_result){ 0 };
+		sequencer_ticket_free(ticket);
+	}
+	pthread_mutex_lock(&sequencer->lock);
 }
 
 /* Called with the lock held. */
@@ -286,34 +257,20 @@ static void lose_writer(struct sequencer *sequencer, const struct error *err)
 	pthread_mutex_lock(&sequencer->lock);
 }
 
-static struct timespec deadline_after(uint64_t ms)
-{
-	struct timespec at;
-	clock_gettime(CLOCK_MONOTONIC, &at);
-	uint64_t ns = (uint64_t)at.tv_nsec + ms % 1000 * 1000000;
-	at.tv_sec += (time_t)(ms / 1000 + ns / 1000000000);
-	at.tv_nsec = (long)(ns % 1000000000);
-	return at;
-}
-
-static void no_writer(const struct sequencer *sequencer, struct error *err)
-{
-	error_set(err, ERROR_UNAVAILABLE, "nothing can be stored now: %.200s", sequencer->reason[0] ? sequencer->reason : "the journal is being opened");
-}
-
 /* Refuses what waits, and waits for the time to try again. */
 static void be_without_writer(struct sequencer *sequencer)
 {
 	struct ticket *ticket, *next;
 	struct error err;
-	no_writer(sequencer, &err);
+	sequencer_no_writer(sequencer, &err);
 	DL_FOREACH_SAFE(sequencer->waiting, ticket, next) {
 		DL_DELETE(sequencer->waiting, ticket);
 		refuse(ticket, SUBMISSION_REFUSED, &err);
 		answer(sequencer, ticket);
 	}
 	sequencer->waiting_events = sequencer->waiting_bytes = 0;
-	struct timespec deadline = deadline_after(sequencer->settings.retry_ms);
+	tell_results(sequencer);
+	struct timespec deadline = sequencer_deadline(sequencer->settings.retry_ms);
 	int waited = 0;
 	while (!sequencer->is_stopping && waited != ETIMEDOUT)
 		waited = pthread_cond_timedwait(&sequencer->work, &sequencer->lock, &deadline);
@@ -333,6 +290,7 @@ static void serve_group(struct sequencer *sequencer, struct ticket *group)
 	answer_group(sequencer, group);
 	if (!is_good)
 		lose_writer(sequencer, &err);
+	tell_results(sequencer);
 }
 
 /* A writer that nobody uses: its lock may be somebody else's by now. */
@@ -356,7 +314,7 @@ static void check_writer(struct sequencer *sequencer)
 /* Until something waits, it is time to look at the writer, or all ends. */
 static void wait_for_work(struct sequencer *sequencer)
 {
-	struct timespec deadline = deadline_after(sequencer->settings.check_ms);
+	struct timespec deadline = sequencer_deadline(sequencer->settings.check_ms);
 	int waited = 0;
 	while (!sequencer->waiting && !sequencer->is_stopping && waited != ETIMEDOUT)
 		waited = pthread_cond_timedwait(&sequencer->work, &sequencer->lock, &deadline);
@@ -390,169 +348,25 @@ static void *run(void *data)
 	return NULL;
 }
 
-/* --- those who wait --- */
-
-static void cond_init(pthread_cond_t *cond)
-{
-	pthread_condattr_t attributes;
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(cond, &attributes);
-	pthread_condattr_destroy(&attributes);
-}
-
-static struct ticket *ticket_new(struct submission *submission)
-{
-	struct ticket *ticket = calloc(1, sizeof(*ticket));
-	if (!ticket)
-		return NULL;
-	ticket->submission = *submission;
-	*submission = (struct submission){ 0 };
-	ticket->cost = sizeof(*ticket) + submission_size(&ticket->submission);
-	cond_init(&ticket->done);
-	return ticket;
-}
-
-/* Called with the lock held. */
-static enum submission_outcome enqueue(struct sequencer *sequencer, struct ticket *ticket, struct error *err)
-{
-	const struct sequencer_settings *settings = &sequencer->settings;
-	uint64_t busy_ms = sequencer->busy_since_ms ? clock_monotonic_ms() - sequencer->busy_since_ms : 0;
-	size_t events = sequencer->waiting_events + ticket->submission.count;
-	enum submission_outcome outcome = SUBMISSION_REFUSED;
-	if (sequencer->is_stopping) {
-		error_set(err, ERROR_UNAVAILABLE, "shutting down");
-	} else if (sequencer->state != SEQUENCER_ACTIVE && sequencer->state != SEQUENCER_OPENING) {
-		no_writer(sequencer, err);
-	} else if (busy_ms > settings->stall_ms) {
-		error_set(err, ERROR_UNAVAILABLE, "the journal has not answered for %" PRIu64 " ms", busy_ms);
-	} else if (sequencer->waiting && (events > settings->queue_events || sequencer->waiting_bytes + ticket->cost > settings->queue_bytes)) {
-		error_set(err, ERROR_TOO_LARGE, "%zu events wait to be stored already", sequencer->waiting_events);
-		outcome = SUBMISSION_OVERLOADED;
-	} else {
-		DL_APPEND(sequencer->waiting, ticket);
-		sequencer->waiting_events = events;
-		sequencer->waiting_bytes += ticket->cost;
-		pthread_cond_signal(&sequencer->work);
-		return SUBMISSION_STORED;
-	}
-	return outcome;
-}
-
-/* Called with the lock held, when the time is up: one that was not begun can still be taken back. */
-static enum submission_outcome give_up(struct sequencer *sequencer, struct ticket *ticket, struct error *err)
-{
-	uint64_t timeout_ms = sequencer->settings.timeout_ms;
-	if (ticket->is_started) {
-		ticket->is_abandoned = true;
-		error_set(err, ERROR_UNAVAILABLE, "not known whether it was stored: no answer from the journal within %" PRIu64 " ms", timeout_ms);
-		return SUBMISSION_UNKNOWN;
-	}
-	DL_DELETE(sequencer->waiting, ticket);
-	sequencer->waiting_events -= ticket->submission.count;
-	sequencer->waiting_bytes -= ticket->cost;
-	error_set(err, ERROR_UNAVAILABLE, "the journal did not get to it within %" PRIu64 " ms", timeout_ms);
-	return SUBMISSION_REFUSED;
-}
-
-/* Called with the lock held: until all are done or the time is up. */
-static void wait_for(struct sequencer *sequencer, struct ticket *const *tickets, size_t count)
-{
-	struct timespec deadline = deadline_after(sequencer->settings.timeout_ms);
-	int waited = 0;
-	for (size_t i = 0; i < count; i++)
-		while (!tickets[i]->is_done && waited != ETIMEDOUT)
-			waited = pthread_cond_timedwait(&tickets[i]->done, &sequencer->lock, &deadline);
-}
-
-/* Called with the lock held, which it keeps: none is begun behind one that is given up. */
-static void take_results(struct sequencer *sequencer, struct ticket *const *tickets, struct submission_result *results, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (tickets[i]->is_done) {
-			results[i] = tickets[i]->result;
-			tickets[i]->result = (struct submission_result){ 0 };
-		} else {
-			results[i].outcome = give_up(sequencer, tickets[i], &results[i].err);
-		}
-	}
-}
-
-/* Called with the lock held: how many of the first wait now. The others have their results. */
-static size_t enqueue_all(struct sequencer *sequencer, struct ticket *const *tickets, struct submission_result *results, size_t count)
-{
-	uint64_t chain = count > 1 ? ++sequencer->chains : 0;
-	size_t queued = 0;
-	for (size_t i = 0; i < count; i++) {
-		if (!tickets[i]) {
-			error_set(&results[i].err, ERROR_UNAVAILABLE, "out of memory");
-			results[i].outcome = SUBMISSION_REFUSED;
-		} else if (queued < i) {
-			results[i].outcome = results[i - 1].outcome;
-			results[i].err = results[i - 1].err;
-		} else {
-			tickets[i]->chain = chain;
-			results[i].outcome = enqueue(sequencer, tickets[i], &results[i].err);
-			queued += results[i].outcome == SUBMISSION_STORED;
-		}
-	}
-	return queued;
-}
-
-static void submit(struct sequencer *sequencer, struct ticket **tickets, struct submission_result *results, size_t count)
-{
-	pthread_mutex_lock(&sequencer->lock);
-	size_t queued = enqueue_all(sequencer, tickets, results, count);
-	wait_for(sequencer, tickets, queued);
-	take_results(sequencer, tickets, results, queued);
-	for (size_t i = 0; i < count; i++)
-		if (tickets[i] && tickets[i]->is_abandoned)
-			tickets[i] = NULL; /* the sequencer's by now */
-	pthread_mutex_unlock(&sequencer->lock);
-	for (size_t i = 0; i < count; i++)
-		if (tickets[i])
-			ticket_free(tickets[i]);
-}
-
-static struct ticket *ticket_of(struct submission *submission)
-{
-	struct ticket *ticket = ticket_new(submission);
-	if (!ticket)
-		submission_deinit(submission);
-	return ticket;
-}
-
-void sequencer_submit(struct sequencer *sequencer, struct submission *submission, struct submission_result *result)
-{
-	struct ticket *ticket = ticket_of(submission);
-	submit(sequencer, &ticket, result, 1);
-}
-
-void sequencer_submit_all(struct sequencer *sequencer, struct submission *submissions, struct submission_result *results, size_t count)
-{
-	struct ticket **tickets = calloc(count, sizeof(*tickets));
-	for (size_t i = 0; i < count; i++) {
-		if (tickets) {
-			tickets[i] = ticket_of(&submissions[i]);
-			continue;
-		}
-		submission_deinit(&submissions[i]);
-		error_set(&results[i].err, ERROR_UNAVAILABLE, "out of memory");
-		results[i].outcome = SUBMISSION_REFUSED;
-	}
-	if (tickets)
-		submit(sequencer, tickets, results, count);
-	free(tickets);
-}
-
 /* --- begin, end, figures --- */
 
 static void release(struct sequencer *sequencer)
 {
+	pthread_cond_destroy(&sequencer->watching);
 	pthread_cond_destroy(&sequencer->opened);
 	pthread_cond_destroy(&sequencer->work);
 	pthread_mutex_destroy(&sequencer->lock);
 	free(sequencer);
+}
+
+/* Once nobody waits for a result any more. */
+static void stop_watching(struct sequencer *sequencer)
+{
+	pthread_mutex_lock(&sequencer->lock);
+	sequencer->is_over = true;
+	pthread_cond_signal(&sequencer->watching);
+	pthread_mutex_unlock(&sequencer->lock);
+	pthread_join(sequencer->watcher, NULL);
 }
 
 struct sequencer *sequencer_new(struct journal *journal, const struct sequencer_settings *settings, struct sequencer_sink sink, struct error *err)
@@ -566,11 +380,16 @@ struct sequencer *sequencer_new(struct journal *journal, const struct sequencer_
 	sequencer->settings = *settings;
 	sequencer->sink = sink;
 	pthread_mutex_init(&sequencer->lock, NULL);
-	cond_init(&sequencer->work);
-	cond_init(&sequencer->opened);
-	int failure = pthread_create(&sequencer->thread, NULL, run, sequencer);
-	if (failure == 0)
-		return sequencer;
+	sequencer_cond_init(&sequencer->work);
+	sequencer_cond_init(&sequencer->opened);
+	sequencer_cond_init(&sequencer->watching);
+	int failure = pthread_create(&sequencer->watcher, NULL, sequencer_watch, sequencer);
+	if (failure == 0) {
+		failure = pthread_create(&sequencer->thread, NULL, run, sequencer);
+		if (failure == 0)
+			return sequencer;
+		stop_watching(sequencer);
+	}
 	error_set(err, ERROR_SYSTEM, "sequencer thread: %s", strerror(failure));
 	release(sequencer);
 	return NULL;
@@ -578,7 +397,7 @@ struct sequencer *sequencer_new(struct journal *journal, const struct sequencer_
 
 void sequencer_wait_opened(struct sequencer *sequencer, uint64_t timeout_ms)
 {
-	struct timespec deadline = deadline_after(timeout_ms);
+	struct timespec deadline = sequencer_deadline(timeout_ms);
 	int waited = 0;
 	pthread_mutex_lock(&sequencer->lock);
 	while (sequencer->state == SEQUENCER_OPENING && waited != ETIMEDOUT)
@@ -612,5 +431,6 @@ void sequencer_free(struct sequencer *sequencer)
 	pthread_cond_signal(&sequencer->work);
 	pthread_mutex_unlock(&sequencer->lock);
 	pthread_join(sequencer->thread, NULL);
+	stop_watching(sequencer);
 	release(sequencer);
 }

@@ -66,11 +66,16 @@ void sequencer_submit(struct sequencer *sequencer, struct submission *submission
  * is stored before it: those are refused too. */
 void sequencer_submit_all(struct sequencer *sequencer, struct submission *submissions, struct submission_result *results, size_t count);
 
+/* Is told once, on any thread, and must be quick. The result's content is taken. */
+typedef void submission_done(void *data, struct submission_result *result);
+/* Any thread, at once; the same without waiting. The time limit holds too, to within a sixteenth. on_result may be called before it returns. */
+void sequencer_start(struct sequencer *sequencer, struct submission *submission, submission_done *on_result, void *data);
+
 /* Any thread, at once. */
 bool sequencer_is_active(const struct sequencer *sequencer);
 void sequencer_figures(struct sequencer *sequencer, struct sequencer_figures *out);
 
-/* Serves what waits, refuses what comes, ends the thread and closes the writer. Nobody may be inside sequencer_submit when it is freed. */
+/* Serves what waits, refuses what comes, ends the thread and closes the writer. All results are told. Nobody may be inside another function when it is freed. */
 void sequencer_free(struct sequencer *sequencer);
 
 #endif

@@ -513,6 +513,129 @@ static void test_a_full_queue_refuses_at_once(void **state)
 	close_all();
 }
 
+/* --- without waiting --- */
+
+enum { STARTED_MAX = 100 };
+
+static struct {
+	pthread_mutex_t lock;
+	unsigned told[STARTED_MAX], count;
+	enum submission_outcome outcomes[STARTED_MAX];
+	uint64_t seqs[STARTED_MAX];
+} results_told = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static void on_result(void *data, struct submission_result *result)
+{
+	size_t i = (size_t)((unsigned *)data - results_told.told);
+	pthread_mutex_lock(&results_told.lock);
+	results_told.told[i]++;
+	results_told.count++;
+	results_told.outcomes[i] = result->outcome;
+	results_told.seqs[i] = result->place.seq;
+	pthread_mutex_unlock(&results_told.lock);
+	submission_result_deinit(result);
+}
+
+static void start(size_t i, const char *body)
+{
+	struct submission submission;
+	build(&submission, &body, 1, NULL);
+	sequencer_start(sequencer, &submission, on_result, &results_told.told[i]);
+	assert_null(submission.items);
+}
+
+static void wait_told(unsigned count)
+{
+	bool is_told = false;
+	for (int i = 0; i < DEADLINE_MS / 2 && !is_told; i++) {
+		pthread_mutex_lock(&results_told.lock);
+		is_told = results_told.count >= count;
+		pthread_mutex_unlock(&results_told.lock);
+		if (!is_told)
+			nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
+	}
+	assert_true(is_told);
+}
+
+static void forget_told(void)
+{
+	memset(results_told.told, 0, sizeof(results_told.told));
+	results_told.count = 0;
+}
+
+static void test_nobody_waits(void **state)
+{
+	(void)state;
+	struct sequencer_figures figures;
+	forget_told();
+	open_with(1000, DEADLINE_MS);
+	failing_journal_hold(journal, true);
+	start(0, plain);
+	failing_journal_wait_inside(journal);
+	for (size_t i = 1; i < STARTED_MAX; i++)
+		start(i, i % 2 ? versioned : plain);
+	assert_int_equal(results_told.count, 0);
+	failing_journal_hold(journal, false);
+	wait_told(STARTED_MAX);
+	for (size_t i = 0; i < STARTED_MAX; i++)
+		assert_true(results_told.told[i] == 1 && results_told.outcomes[i] == SUBMISSION_STORED && results_told.seqs[i] == i + 1);
+	sequencer_figures(sequencer, &figures);
+	assert_int_equal(figures.groups, 1 + (STARTED_MAX - 1 + 15) / 16);
+	close_all();
+}
+
+static void test_the_end_tells_all(void **state)
+{
+	(void)state;
+	forget_told();
+	open_with(1000, DEADLINE_MS);
+	for (size_t i = 0; i < STARTED_MAX; i++)
+		start(i, plain);
+	sequencer_free(sequencer);
+	assert_int_equal(results_told.count, STARTED_MAX);
+	for (size_t i = 0; i < STARTED_MAX; i++)
+		assert_true(results_told.told[i] == 1 && results_told.outcomes[i] == SUBMISSION_STORED);
+	failing_journal_free(journal);
+}
+
+static void test_time_is_up_for_nobody(void **state)
+{
+	(void)state;
+	struct place place;
+	forget_told();
+	open_with(10, 100);
+	failing_journal_hold(journal, true);
+	start(0, plain);
+	failing_journal_wait_inside(journal);
+	start(1, plain);
+	wait_told(2);
+	assert_true(results_told.outcomes[0] == SUBMISSION_UNKNOWN && results_told.outcomes[1] == SUBMISSION_REFUSED);
+	failing_journal_hold(journal, false);
+	assert_int_equal(submit_plain(&place), SUBMISSION_STORED);
+	assert_int_equal(place.seq, 2);
+	assert_true(results_told.told[0] == 1 && results_told.told[1] == 1 && results_told.count == 2);
+	close_all();
+}
+
+static void test_nobody_waits_for_refusals(void **state)
+{
+	(void)state;
+	forget_told();
+	open_with(1, DEADLINE_MS);
+	failing_journal_hold(journal, true);
+	start(0, plain);
+	failing_journal_wait_inside(journal);
+	start(1, plain);
+	start(2, plain);
+	assert_int_equal(results_told.count, 1);
+	assert_true(results_told.told[2] == 1 && results_told.outcomes[2] == SUBMISSION_OVERLOADED);
+	failing_journal_set(journal, STEP_COMMIT, FAIL_LOST, 1);
+	failing_journal_hold(journal, false);
+	wait_told(3);
+	assert_int_equal(results_told.outcomes[0], SUBMISSION_REFUSED);
+	close_all();
+}
+
 /* --- several in their order --- */
 
 enum { CHAIN = 40 }; /* more than one group */
@@ -583,6 +706,10 @@ static void test_several_that_are_too_many_or_too_late(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_nobody_waits),
+		cmocka_unit_test(test_the_end_tells_all),
+		cmocka_unit_test(test_time_is_up_for_nobody),
+		cmocka_unit_test(test_nobody_waits_for_refusals),
 		cmocka_unit_test(test_one_order_without_holes),
 		cmocka_unit_test(test_failures_at_every_step),
 		cmocka_unit_test(test_while_there_is_no_writer),
