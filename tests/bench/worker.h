@@ -5,7 +5,6 @@
 #define ROOMCAST_BENCH_WORKER_H
 
 #include <stdatomic.h>
-#include <sys/types.h>
 
 #include "crowd.h"
 #include "histogram.h"
@@ -43,7 +42,6 @@ struct board {
 	atomic_ullong lost, heartbeats;
 	struct figures figures;       /* valid when done reached PHASE_MEASURE */
 	char failure[256];            /* "" when all went well */
-	pid_t pid;                    /* the parent's alone; 0 when it was waited for */
 };
 
 /* The whole life of a worker; returns its exit status. */
