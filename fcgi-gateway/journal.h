@@ -172,6 +172,7 @@ struct journal_operations {
 	/* One bounded step of retention, on a thread of its own; returns 1 when more is to be done soon, 0 when not, -1. Does nothing while no
 	 * writer is open. */
 	int (*trim)(struct journal *journal, uint64_t now_ms, struct error *err);
+	unsigned trim_pause_ms; /* between steps when there is nothing more to be done */
 	void (*close)(struct journal *journal);
 };
 
@@ -188,7 +189,7 @@ bool journal_mac_key(struct journal *journal, unsigned char out[static MAC_KEY_L
 struct journal_settings {
 	enum journal_durability durability;
 	struct journal_retention retention;
-	const char *state_dir;   /* sqlite: the file journal.sqlite and the lock; all: the newest epoch, so that a restored copy uses none twice */
+	const char *state_dir;   /* sqlite and off: the lock, and the newest epoch, so that a restored copy uses none twice; sqlite: journal.sqlite */
 	const char *connection;  /* postgres: libpq connection string */
 	const char *schema;      /* postgres: "roomcast" */
 };

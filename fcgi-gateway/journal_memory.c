@@ -579,6 +579,7 @@ static const struct journal_operations memory_operations = {
 	.open_reader = memory_open_reader,
 	.find_active = memory_find_active,
 	.trim = memory_trim,
+	.trim_pause_ms = 1000,
 	.close = memory_close,
 };
 

@@ -351,6 +351,7 @@ static const struct journal_operations postgres_operations = {
 	.open_reader = postgres_open_reader,
 	.find_active = postgres_find_active,
 	.trim = postgres_trim,
+	.trim_pause_ms = 5000,
 	.close = postgres_journal_close,
 };
 

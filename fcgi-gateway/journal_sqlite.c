@@ -142,6 +142,7 @@ static const struct journal_operations sqlite_operations = {
 	.open_reader = sqlite_open_reader,
 	.find_active = sqlite_find_active,
 	.trim = sqlite_trim,
+	.trim_pause_ms = 250, /* checkpoints too */
 	.close = sqlite_journal_close,
 };
 

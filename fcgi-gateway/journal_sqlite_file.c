@@ -161,6 +161,20 @@ static int check_schema(struct sqlite_file *file, bool is_writer, struct error *
 	return make_schema(file, err);
 }
 
+/* A file system without shared memory leaves it in another mode, without a word. */
+static int set_wal(struct sqlite_file *file, struct error *err)
+{
+	sqlite3_stmt *statement;
+	if (sqlite3_prepare_v2(file->db, "PRAGMA journal_mode = WAL", -1, &statement, NULL) != SQLITE_OK)
+		return sqlite_file_error(file, err);
+	int result = sqlite_step(file, statement, err);
+	bool is_wal = result > 0 && bytes_equal_text(sqlite_bytes(statement, 0), "wal");
+	sqlite3_finalize(statement);
+	if (result < 0)
+		return -1;
+	return is_wal ? 0 : error_set(err, ERROR_SYSTEM, "journal: this file system does not take SQLite's WAL");
+}
+
 static int set_up(struct sqlite_file *file, bool is_writer, struct error *err)
 {
 	char limit[64];
@@ -173,7 +187,7 @@ static int set_up(struct sqlite_file *file, bool is_writer, struct error *err)
 	sqlite3_snprintf(sizeof(limit), limit, "PRAGMA journal_size_limit = %d", WAL_LIMIT);
 	/* auto_vacuum counts only before the first page is written. */
 	return sqlite_file_execute(file, "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = FAST", err)
-	    || sqlite_file_execute(file, "PRAGMA journal_mode = WAL", err) || sqlite_file_execute(file, limit, err)
+	    || set_wal(file, err) || sqlite_file_execute(file, limit, err)
 	    || check_schema(file, true, err) ? -1 : 0;
 }
 

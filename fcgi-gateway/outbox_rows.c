@@ -18,8 +18,8 @@ static const char *const texts[STATEMENT_COUNT] = {
 	         " (extract(epoch FROM clock_timestamp() - created_at) * 1000)::bigint"
 	         " FROM roomcast_outbox WHERE failure IS NULL ORDER BY position LIMIT $1::bigint",
 	[DELETE] = "DELETE FROM roomcast_outbox WHERE id = ANY ($1::text[]::uuid[])",
-	[PUT_ASIDE] = "UPDATE roomcast_outbox AS o SET failure = bad.reason, failed_at = clock_timestamp()"
-	              " FROM unnest($1::text[]::uuid[], $2::text[]) AS bad (id, reason) WHERE o.id = bad.id",
+	[PUT_ASIDE] = ("UPDATE roomcast_outbox AS o SET failure = bad.reason, failed_at = clock_timestamp()"
+	               " FROM unnest($1::text[]::uuid[], $2::text[]) AS bad (id, reason) WHERE o.id = bad.id"),
 };
 
 int outbox_rows_prepare(struct postgres *session, struct error *err)

@@ -7,10 +7,7 @@
 #include <roomcast/clock.h>
 #include <roomcast/log.h>
 
-enum {
-	PAUSE_MS = 250,
-	BREATH_MS = 5, /* between steps when there is much to do: the sequencer goes first */
-};
+enum { BREATH_MS = 5 }; /* between steps when there is much to do: the sequencer goes first */
 
 struct retention {
 	struct journal *journal;
@@ -25,7 +22,8 @@ static bool rest(struct retention *retention, unsigned ms)
 {
 	struct timespec until;
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += (long)ms * 1000000;
+	until.tv_sec += ms / 1000;
+	until.tv_nsec += (long)(ms % 1000) * 1000000;
 	until.tv_sec += until.tv_nsec / 1000000000;
 	until.tv_nsec %= 1000000000;
 	pthread_mutex_lock(&retention->lock);
@@ -43,7 +41,7 @@ static void *run(void *data)
 	struct retention *retention = data;
 	struct journal *journal = retention->journal;
 	int more = 0;
-	while (rest(retention, more > 0 ? BREATH_MS : PAUSE_MS)) {
+	while (rest(retention, more > 0 ? BREATH_MS : journal->operations->trim_pause_ms)) {
 		struct error err = { 0 };
 		more = journal->operations->trim(journal, clock_wall_ms(), &err);
 		if (more < 0)
