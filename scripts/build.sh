@@ -18,14 +18,18 @@ npm_packages() {
 	touch "$folder/node_modules/.package-lock.json"
 }
 
+# prepare_build_system LOG: makes configure when it is missing.
+prepare_build_system() {
+	[[ ! -x $top/configure ]] || return 0
+	say "preparing the build system (autoreconf)"
+	must "$1" "autoreconf failed" autoreconf --install "$top"
+}
+
 # build_tree LOG [CONFIGURE-OPTION...]: make alone when the directory is configured already.
 build_tree() {
 	local log=$1
 	shift
-	if [[ ! -x $top/configure ]]; then
-		say "preparing the build system (autoreconf)"
-		must "$log" "autoreconf failed" autoreconf --install "$top"
-	fi
+	prepare_build_system "$log"
 	if [[ ! -f $build/config.status ]]; then
 		say "configuring in $build"
 		must "$log" "configure failed" env --chdir="$build" "$top/configure" "$@"
