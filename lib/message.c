@@ -264,6 +264,14 @@ static int store_field(struct message *out, unsigned tag, struct bytes value, ui
 	return 0;
 }
 
+static bool is_empty(const struct message *message, const struct field *field)
+{
+	const void *place = const_place_of(message, field);
+	if (field->type == FIELD_NUMBER)
+		return *(const uint64_t *)place == 0;
+	return field->type == FIELD_BYTES && ((const struct bytes *)place)->len == 0;
+}
+
 static bool has_header(struct bytes packed)
 {
 	return packed.len >= HEADER_LEN && packed.data[0] == 'R' && packed.data[1] == 'C';
@@ -287,7 +295,7 @@ int message_unpack(struct bytes packed, struct message *out, struct error *err)
 		return error_set(err, ERROR_INVALID, "no such message kind: %u", kind);
 	out->kind = (enum message_kind)kind;
 
-	uint64_t present = 0;
+	uint64_t present = 0, empty = 0; /* fields that stand there; and of these the 0 and the empty, which is as if they did not */
 	struct bytes rest = { packed.data + HEADER_LEN, packed.len - HEADER_LEN };
 	while (rest.len) {
 		unsigned tag;
@@ -299,8 +307,10 @@ int message_unpack(struct bytes packed, struct message *out, struct error *err)
 		if (store_field(out, tag, value, present, err))
 			goto malformed;
 		present |= UINT64_C(1) << tag;
+		if (is_empty(out, &fields[tag]))
+			empty |= UINT64_C(1) << tag;
 	}
-	const char *missing = missing_field(out->kind, present);
+	const char *missing = missing_field(out->kind, present & ~empty);
 	if (!missing)
 		return 0;
 	error_set(err, ERROR_INVALID, "no %s", missing);

@@ -76,6 +76,8 @@ static void test_malformed(void **state)
 	ASSERT_REFUSED("RC\1\3");                                                     /* no epoch */
 	ASSERT_REFUSED("RC\1\3\1\0\0\0\7\0\0\0\0\0\0\1");                             /* a number of 7 bytes */
 	ASSERT_REFUSED("RC\1\3\1\0\0\0\10\0\0\0\0\0\0\0\1\1\0\0\0\10\0\0\0\0\0\0\0\1"); /* twice */
+	ASSERT_REFUSED("RC\1\3\1\0\0\0\10\0\0\0\0\0\0\0\0");                     /* an epoch that is none */
+	ASSERT_REFUSED("RC\1\6\15\0\0\0\0");                                     /* an empty reason */
 	ASSERT_REFUSED("RC\1\3\1\377\377\377\377\0");                                 /* a length past the end */
 }
 
