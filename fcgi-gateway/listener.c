@@ -80,7 +80,7 @@ static int bind_address(struct listener *out, const char *where, struct error *e
 {
 	char host[256];
 	const char *colon = strrchr(where, ':');
-	if (!colon || (size_t)(colon - where) >= sizeof(host))
+	if (!colon || colon == where || !colon[1] || (size_t)(colon - where) >= sizeof(host))
 		return error_set(err, ERROR_INVALID, "listen: \"%s\" is neither a path nor address:port", where);
 	snprintf(host, sizeof(host), "%.*s", (int)(colon - where), where);
 	size_t len = strlen(host);
