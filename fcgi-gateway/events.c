@@ -134,14 +134,15 @@ static int fill_page(struct journal_reader *reader, const struct journal_query *
 }
 
 /* How far the log behind `after` was thrown away already: whether the reader missed something for ever. An epoch's end
- * in front of `after` means that the log is another one than it was. */
-static int judge_complete(struct journal_reader *reader, struct place after, bool *is_complete, struct error *err)
+ * in front of `after` means that the log is another one than it was. *newest: the newest event's. */
+static int judge_complete(struct journal_reader *reader, struct place after, bool *is_complete, struct place *newest, struct error *err)
 {
 	struct place epochs[MESSAGE_EPOCHS_MAX];
 	struct journal_extent extent;
 	long count = reader->operations->epochs(reader, epochs, MESSAGE_EPOCHS_MAX, err);
 	if (count < 0 || reader->operations->extent(reader, &extent, err))
 		return -1;
+	*newest = extent.last;
 	bool is_known = after.epoch == 0 && count < MESSAGE_EPOCHS_MAX;
 	*is_complete = true;
 	for (long i = 0; i < count; i++) {
@@ -162,14 +163,16 @@ static int answer(struct journal_reader *reader, const struct journal_query *que
 {
 	struct buffer *out = &response->body;
 	bool is_complete;
+	struct place newest;
 	char next[PLACE_TEXT_SIZE];
-	if (judge_complete(reader, query->after, &is_complete, err))
+	if (judge_complete(reader, query->after, &is_complete, &newest, err))
 		return -1;
 	buffer_add_text(out, "{\"success\":true,\"events\":[");
 	struct page page = { .out = out, .last = query->after, .limit = query->limit, .start = out->len };
 	if (fill_page(reader, query, &page, err))
 		return -1;
-	place_format(page.last, next);
+	/* What was not shown up to there did not match; whoever asks for few does not fall behind what is kept. */
+	place_format(page.has_more ? page.last : place_larger(page.last, newest), next);
 	buffer_add_format(out, "],\"next\":\"%s\",\"more\":%s,\"complete\":%s}", next, page.has_more ? "true" : "false", is_complete ? "true" : "false");
 	response->status = 200;
 	return 0;

@@ -148,7 +148,10 @@ static void test_pages(void **state)
 	expect("after=100.128&limit=32", 32, "100.129", "100.160", false, true);
 	expect("entityType=f", 10, "100.151", "100.160", false, true);
 	expect("entityType=f&after=100.155&limit=2", 2, "100.156", "100.157", true, true);
-	expect("entityType=g", 0, "", "0.0", false, true);
+	/* Whoever follows a few entities does not stay behind. */
+	expect("entityType=g", 0, "", "100.160", false, true);
+	expect("entityType=e", 100, "100.1", "100.100", true, true);
+	expect("entityType=e&after=100.100", 50, "100.101", "100.160", false, true);
 	/* It never was that long, or never was at all. */
 	expect("after=100.161", 0, "", "100.161", false, false);
 	expect("after=99.5", 100, "100.1", "100.100", true, false);
@@ -175,6 +178,7 @@ static void test_what_is_gone(void **state)
 	expect("after=100.14", 10, "100.16", "100.25", false, false);
 	expect("after=100.15", 10, "100.16", "100.25", false, true);
 	expect("after=100.20", 5, "100.21", "100.25", false, true);
+	expect("after=100.20&entityType=f", 0, "", "100.25", false, true);
 	writer->operations->close(writer);
 	assert_int_equal(gateway.journal->operations->open_writer(gateway.journal, 100, "", &writer, NULL), 0);
 	store(4, 20, "e");
