@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <roomcast/log.h>
+
 static struct sqlite_journal *self_of(struct journal *journal)
 {
 	return (struct sqlite_journal *)journal;
@@ -105,6 +107,7 @@ static int sqlite_open_writer(struct journal *journal, uint64_t now_s, const cha
 	}
 	pthread_mutex_lock(&self->write_lock);
 	self->writer = writer;
+	self->has_writer = self->had_writer = true;
 	pthread_mutex_unlock(&self->write_lock);
 	*out = &writer->writer;
 	return 0;
@@ -126,9 +129,22 @@ static int sqlite_find_active(struct journal *journal, char *line_endpoint, size
 	return result < 0 ? -1 : 0;
 }
 
+/* Readers end after the writer, and cannot remove what it leaves: WAL and shared memory. Left alone they would be taken for those of an older
+ * copy that somebody puts in the file's place. When another process is the writer already this does nothing. */
+static void sqlite_tidy(struct sqlite_journal *self)
+{
+	sqlite3 *db = NULL;
+	if (sqlite3_open_v2(self->path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, NULL) != SQLITE_OK
+	    || sqlite3_exec(db, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL) != SQLITE_OK)
+		log_debug("msg=\"the journal's files are left as they are\" error=\"%s\"", db ? sqlite3_errmsg(db) : "no memory");
+	sqlite3_close(db);
+}
+
 static void sqlite_journal_close(struct journal *journal)
 {
 	struct sqlite_journal *self = self_of(journal);
+	if (self->had_writer)
+		sqlite_tidy(self);
 	pthread_mutex_destroy(&self->trim_lock);
 	pthread_mutex_destroy(&self->write_lock);
 	pthread_mutex_destroy(&journal->lock);

@@ -61,6 +61,7 @@ struct sqlite_journal {
 	pthread_mutex_t trim_lock;  /* taken before write_lock */
 	pthread_mutex_t write_lock; /* of writer's connection, and of writer */
 	struct sqlite_writer *writer;
+	atomic_bool has_writer, had_writer; /* readable without the lock */
 	atomic_int wal_pages;       /* as the last commit left it */
 };
 

@@ -88,13 +88,14 @@ static int begin(struct sqlite_reader *self, struct error *err)
 	return -1;
 }
 
-/* result, unless the end fails too. After a failure the connection is given up; the next call makes a new one. */
+/* result, unless the end fails too. After a failure the connection is given up; the next call makes a new one. So it is without a writer: on a
+ * read-only disk the shared memory of all connections of this process is read-only until the last of them is closed. */
 static long end(struct sqlite_reader *self, long result, struct error *err)
 {
-	if (result >= 0 && sqlite_run(&self->file, statement_of(self, END), err) == 0)
-		return result;
-	disconnect(self);
-	return -1;
+	bool has_ended = result >= 0 && sqlite_run(&self->file, statement_of(self, END), err) == 0;
+	if (!has_ended || !self->journal->has_writer)
+		disconnect(self);
+	return has_ended ? result : -1;
 }
 
 /* 1, 0 or -1. */

@@ -308,6 +308,7 @@ static void sqlite_writer_close(struct journal_writer *writer)
 	pthread_mutex_lock(&journal->trim_lock);
 	pthread_mutex_lock(&journal->write_lock);
 	journal->writer = NULL;
+	journal->has_writer = false;
 	sqlite_writer_free(self);
 	pthread_mutex_unlock(&journal->write_lock);
 	pthread_mutex_unlock(&journal->trim_lock);

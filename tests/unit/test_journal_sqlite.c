@@ -336,6 +336,50 @@ static void test_an_older_copy_uses_no_epoch_twice(void **state)
 	buffer_deinit(&copy);
 }
 
+static bool is_open_here(const char *name)
+{
+	char link[64], target[200];
+	bool is_open = false;
+	for (int fd = 0; fd < 256; fd++) {
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		ssize_t len = readlink(link, target, sizeof(target) - 1);
+		is_open = is_open || (len > 0 && strncmp(target, name, strlen(name)) == 0);
+	}
+	return is_open;
+}
+
+/* Opened on a read-only disk, its shared memory would stay read-only for a writer of this process, also when the disk is no longer. */
+static void test_readers_keep_nothing_open_without_a_writer(void **state)
+{
+	(void)state;
+	kit_open(&kit);
+	kit_store(&kit, 3, "1");
+	kit_assert_extent(&kit, at(KIT_EPOCH, 1), at(KIT_EPOCH, 3));
+	kit_close(&kit);
+	kit.journal = journal_new("sqlite", &kit.settings, NULL);
+	assert_int_equal(kit.journal->operations->open_reader(kit.journal, &kit.reader, NULL), 0);
+	kit_assert_extent(&kit, at(KIT_EPOCH, 1), at(KIT_EPOCH, 3));
+	assert_false(is_open_here(path));
+	kit_open(&kit);
+	kit_assert_extent(&kit, at(KIT_EPOCH, 1), at(KIT_EPOCH, 3));
+	assert_true(is_open_here(path));
+}
+
+/* So that an older copy can be put in its place without another file's WAL being applied to it. */
+static void test_an_end_leaves_one_file(void **state)
+{
+	(void)state;
+	kit_open(&kit);
+	kit_store(&kit, 3, "1");
+	kit_assert_extent(&kit, at(KIT_EPOCH, 1), at(KIT_EPOCH, 3));
+	assert_true(size_of("-wal") > 0);
+	kit_close(&kit); /* the reader after the writer, as the gateway does */
+	assert_int_equal(size_of("-wal"), 0);
+	assert_int_equal(size_of("-shm"), 0);
+	kit_open(&kit);
+	kit_assert_extent(&kit, at(KIT_EPOCH, 1), at(KIT_EPOCH, 3));
+}
+
 /* --- space --- */
 
 static sqlite3 *writers_db(void)
@@ -587,6 +631,8 @@ int main(void)
 		TEST(test_a_foreign_or_newer_file_is_refused),
 		TEST(test_another_file_in_its_place),
 		TEST(test_an_older_copy_uses_no_epoch_twice),
+		TEST(test_readers_keep_nothing_open_without_a_writer),
+		TEST(test_an_end_leaves_one_file),
 		TEST(test_full_by_its_own_bound),
 		TEST(test_full_disk),
 		TEST(test_the_file_does_not_grow_for_ever),
