@@ -157,6 +157,7 @@ static void leave_data_sync(struct call *call)
 		if (sync_room(raw, room, &type))
 			continue;
 		struct bytes name = { room, (size_t)(type.data - room) + type.len };
+		recovery_on_leave(call->hub, call->member, name);
 		room_leave(&call->hub->rooms, call->member, name);
 		add_item(&rooms, name);
 	}

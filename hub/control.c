@@ -50,8 +50,10 @@ static void leave(struct hub *hub, struct member *member, const struct message *
 	if (!catch_up(hub, member))
 		return;
 	for (size_t i = 0; i < control->rooms.count; i++)
-		if (!is_own_room(member, control->rooms.items[i]))
+		if (!is_own_room(member, control->rooms.items[i])) {
+			recovery_on_removal(hub, member, control->rooms.items[i]);
 			room_leave(&hub->rooms, member, control->rooms.items[i]);
+		}
 }
 
 static void disconnect(struct hub *hub, struct member *member, const struct message *control)

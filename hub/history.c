@@ -33,7 +33,7 @@ struct entry {
 /* Where a reader is in one index. */
 struct source {
 	const struct room_index *index;
-	uint32_t at;             /* from the head */
+	uint32_t at, end;        /* from the head */
 	uint32_t age;            /* of the number there: how far it is from the log's first */
 };
 
@@ -331,11 +331,10 @@ static uint32_t age_at(const struct history *history, const struct room_index *i
 	return room_index_number(index, at) - (uint32_t)history->first;
 }
 
-static void read_index(struct history *history, const struct room_index *index, uint64_t read_from)
+/* The first in the index that is not before the entry of that number. */
+static uint32_t find_in_index(const struct history *history, const struct room_index *index, uint64_t number)
 {
-	if (!index || !index->count)
-		return;
-	uint32_t oldest = (uint32_t)(read_from - history->first), from = 0, to = index->count;
+	uint32_t oldest = (uint32_t)(number - history->first), from = 0, to = index->count;
 	while (from < to) {
 		uint32_t middle = from + (to - from) / 2;
 		if (age_at(history, index, middle) < oldest)
@@ -343,7 +342,15 @@ static void read_index(struct history *history, const struct room_index *index, 
 		else
 			to = middle;
 	}
-	if (from == index->count)
+	return from;
+}
+
+static void read_index(struct history *history, const struct room_index *index, uint64_t read_from, uint64_t read_to)
+{
+	if (!index || !index->count)
+		return;
+	uint32_t from = find_in_index(history, index, read_from), end = find_in_index(history, index, read_to);
+	if (from >= end)
 		return;
 	if (history->source_count == history->source_capacity) {
 		uint32_t more = history->source_capacity ? history->source_capacity * 2 : 16;
@@ -355,23 +362,33 @@ static void read_index(struct history *history, const struct room_index *index, 
 		history->sources = sources;
 		history->source_capacity = more;
 	}
-	history->sources[history->source_count++] = (struct source){ index, from, age_at(history, index, from) };
+	history->sources[history->source_count++] = (struct source){ index, from, end, age_at(history, index, from) };
 }
 
 void history_read_everyone(struct history *history)
 {
-	read_index(history, &history->rooms.everyone, history->read_from);
+	read_index(history, &history->rooms.everyone, history->read_from, history->next);
 }
 
 void history_read_authenticated(struct history *history)
 {
-	read_index(history, &history->rooms.authenticated, history->read_from);
+	read_index(history, &history->rooms.authenticated, history->read_from, history->next);
+}
+
+static void read_room(struct history *history, struct bytes name, struct place since, uint64_t read_to)
+{
+	uint64_t from = since.epoch ? find_behind(history, since) : 0;
+	read_index(history, room_index_find(&history->rooms, name), from > history->read_from ? from : history->read_from, read_to);
 }
 
 void history_read_room(struct history *history, struct bytes name, struct place since)
 {
-	uint64_t from = since.epoch ? find_behind(history, since) : 0;
-	read_index(history, room_index_find(&history->rooms, name), from > history->read_from ? from : history->read_from);
+	read_room(history, name, since, history->next);
+}
+
+void history_read_room_until(struct history *history, struct bytes name, struct place since, struct place until)
+{
+	read_room(history, name, since, find_behind(history, until));
 }
 
 static void sift_down(struct history *history, uint32_t at)
@@ -392,7 +409,7 @@ static void sift_down(struct history *history, uint32_t at)
 static void advance_top(struct history *history)
 {
 	struct source *top = &history->sources[0];
-	if (++top->at < top->index->count)
+	if (++top->at < top->end)
 		top->age = age_at(history, top->index, top->at);
 	else
 		*top = history->sources[--history->source_count];

@@ -66,6 +66,8 @@ void history_read(struct history *history, struct place after);
 void history_read_everyone(struct history *history);
 void history_read_authenticated(struct history *history);
 void history_read_room(struct history *history, struct bytes name, struct place since);
+/* The same, of a room that counts up to `until` only. */
+void history_read_room_until(struct history *history, struct bytes name, struct place since, struct place until);
 /* The next event that is for any of the rooms, once; false: no more. */
 bool history_next(struct history *history, struct history_item *item);
 

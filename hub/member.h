@@ -14,6 +14,7 @@
 #include "room.h"
 
 struct client;
+struct left_room;
 struct walk;
 
 /* The position of a member that is behind: broadcasts have nothing for it, its walk through the history gives it everything. */
@@ -24,6 +25,7 @@ struct member {
 	uint64_t position;               /* everything up to here in the delivery order that is for it was given to it */
 	struct walk *walk;               /* NULL: it is live */
 	struct memberships memberships;
+	struct left_room *left;          /* rooms that a publisher took it out of */
 	enum event_framing framing;
 	/* NULL when anonymous. Three terminated strings, each in the memory of the first. */
 	char *user_id;

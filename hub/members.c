@@ -10,6 +10,7 @@
 
 #include "command.h"
 #include "control.h"
+#include "left_room.h"
 
 enum { DOUBT_WAIT = 2000 /* ms */ };
 
@@ -83,6 +84,7 @@ static void forget(struct hub *hub, struct member *member)
 {
 	walk_end(member);
 	room_leave_all(&hub->rooms, member);
+	left_rooms_free(&member->left);
 	HASH_DEL(hub->members, member);
 	forget_identity(member);
 	subscriber_touch(hub->subscriber);

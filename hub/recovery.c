@@ -10,6 +10,7 @@
 #include "command.h"
 #include "control.h"
 #include "hub.h"
+#include "left_room.h"
 #include "members.h"
 
 /* Milliseconds. */
@@ -218,6 +219,12 @@ static void restore_room(void *data, const struct stored_room *stored)
 	struct member *member = restoring->member;
 	struct error err;
 	int result = -1;
+	if (stored->until.epoch) {
+		if (stored->is_granted || command_may_be_in(hub, member, stored->name))
+			left_rooms_add(&member->left, &(struct left_room){ .since = stored->since, .until = stored->until, .is_granted = stored->is_granted },
+			               stored->name);
+		return;
+	}
 	if (stored->is_granted)
 		result = room_join_granted(&hub->rooms, member, stored->name, CONTROL_ROOMS_MAX, &err);
 	else if (command_may_be_in(hub, member, stored->name))
@@ -270,6 +277,30 @@ void recovery_on_grant(struct hub *hub, struct member *member, struct bytes room
 {
 	if (member->walk)
 		walk_limit(member, rooms_find(&hub->rooms, room), newest_of(hub));
+}
+
+void recovery_on_leave(struct hub *hub, struct member *member, struct bytes room)
+{
+	const struct room *left = rooms_find(&hub->rooms, room);
+	if (left)
+		walk_unlimit(member, left);
+}
+
+/* A live member is remembered the same of: its connection may be broken, and what it was given never have come. */
+void recovery_on_removal(struct hub *hub, struct member *member, struct bytes name)
+{
+	const struct room *room = rooms_find(&hub->rooms, name);
+	if (!room || room_slot_of(room, member) < 0)
+		return;
+	struct left_room left = { .until = newest_of(hub) };
+	for (uint32_t i = 0; i < member->memberships.count; i++)
+		if (member->memberships.items[i].room == room)
+			left.is_granted = member->memberships.items[i].is_granted;
+	if (member->walk)
+		left.since = walk_since(member->walk, room);
+	if (member->framing == FRAMING_OFFSET)
+		left_rooms_add(&member->left, &left, name);
+	walk_unlimit(member, room);
 }
 
 static bool is_judged_since(const struct hub *hub, const struct member *member, struct bytes room, struct place place)

@@ -69,6 +69,9 @@ void recovery_end(struct hub *hub, struct member *member, enum close_reason reas
 /* A room was joined, by the client or by a publisher. */
 void recovery_on_join(struct hub *hub, struct member *member, struct bytes room);
 void recovery_on_grant(struct hub *hub, struct member *member, struct bytes room);
+/* It is about to leave a room that it is in: by itself, or taken out of it by a publisher, so that what came before is still for it. */
+void recovery_on_leave(struct hub *hub, struct member *member, struct bytes room);
+void recovery_on_removal(struct hub *hub, struct member *member, struct bytes room);
 /* Whether the member misses nothing of a room: was_member: it was in it when it asked. */
 bool recovery_covers(const struct hub *hub, const struct member *member, struct bytes room, bool was_member);
 /* Everything up to here was given to the member, which may be given something to that end. */

@@ -1,17 +1,19 @@
 /* stored.c - keeps sessions of clients that went away. */
 #include "stored.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <uthash.h>
 
+#include "left_room.h"
 #include "walk.h"
 
 enum { ROOMS_BYTES_MAX = 1 << 20 /* of one session, whatever is granted to it */, MALLOC_COST = 24 };
 
 struct room_head {
-	struct place since;
+	struct place since, until;
 	uint16_t name_len;
 	bool is_granted;
 };
@@ -66,7 +68,7 @@ static void drop_past_bounds(struct stored_sessions *stored)
 
 static void add_room(struct buffer *rooms, const struct stored_room *room)
 {
-	struct room_head head = { room->since, (uint16_t)room->name.len, room->is_granted };
+	struct room_head head = { room->since, room->until, (uint16_t)room->name.len, room->is_granted };
 	char *out = buffer_reserve(rooms, sizeof(head) + room->name.len);
 	if (!out)
 		return;
@@ -81,7 +83,7 @@ static bool next_room(struct bytes *rest, struct stored_room *room)
 	if (!rest->len)
 		return false;
 	memcpy(&head, rest->data, sizeof(head));
-	*room = (struct stored_room){ { rest->data + sizeof(head), head.name_len }, head.since, head.is_granted };
+	*room = (struct stored_room){ { rest->data + sizeof(head), head.name_len }, head.since, head.until, head.is_granted };
 	rest->data += sizeof(head) + head.name_len;
 	rest->len -= sizeof(head) + head.name_len;
 	return true;
@@ -102,23 +104,23 @@ static bool has_room(const struct stored_session *session, struct bytes name)
 	struct bytes rest = buffer_bytes(&session->rooms);
 	struct stored_room room;
 	while (next_room(&rest, &room))
-		if (bytes_equal(room.name, name))
+		if (!room.until.epoch && bytes_equal(room.name, name))
 			return true;
 	return false;
 }
 
-static void remove_room(struct stored_session *session, struct bytes name)
+/* What came before is still for it. */
+static void leave_room(struct stored_session *session, struct bytes name, struct place until)
 {
 	struct bytes rest = buffer_bytes(&session->rooms);
 	struct stored_room room;
-	const char *start = rest.data;
+	size_t start = 0;
 	while (next_room(&rest, &room)) {
-		if (bytes_equal(room.name, name)) {
-			session->rooms.len -= (size_t)(rest.data - start);
-			memmove((char *)(uintptr_t)start, rest.data, rest.len);
+		if (!room.until.epoch && bytes_equal(room.name, name)) {
+			memcpy(session->rooms.data + start + offsetof(struct room_head, until), &until, sizeof(until));
 			return;
 		}
-		start = rest.data;
+		start = session->rooms.len - rest.len;
 	}
 }
 
@@ -149,6 +151,8 @@ static struct stored_session *session_of(const struct member *member)
 		if (membership->room->is_named && !is_room_of(user_id, room.name))
 			add_room(&session->rooms, &room);
 	}
+	for (const struct left_room *left = member->left; left; left = left->next)
+		add_room(&session->rooms, &(struct stored_room){ { left->name, left->name_len }, left->since, left->until, left->is_granted });
 	if (!session->rooms.has_failed)
 		return session;
 	stored_session_free(session);
@@ -215,7 +219,7 @@ static bool is_meant(const struct stored_session *session, const struct message 
 static void join(struct stored_session *session, const struct message *control)
 {
 	for (size_t i = 0; i < control->rooms.count; i++) {
-		struct stored_room room = { control->rooms.items[i], { control->epoch, control->seq }, true };
+		struct stored_room room = { .name = control->rooms.items[i], .since = { control->epoch, control->seq }, .is_granted = true };
 		if (!has_room(session, room.name))
 			add_room(&session->rooms, &room);
 		session->rooms.has_failed = false; /* past the bound, or without memory, it does without */
@@ -225,7 +229,7 @@ static void join(struct stored_session *session, const struct message *control)
 static void leave(struct stored_session *session, const struct message *control)
 {
 	for (size_t i = 0; i < control->rooms.count; i++)
-		remove_room(session, control->rooms.items[i]);
+		leave_room(session, control->rooms.items[i], (struct place){ control->epoch, control->seq });
 }
 
 static void apply(struct stored_sessions *stored, struct stored_session *session, const struct message *control)

@@ -42,10 +42,11 @@ void stored_expire(struct stored_sessions *stored, uint64_t now_ms);
 void stored_control(struct stored_sessions *stored, const struct message *control);
 
 const char *stored_session_sid(const struct stored_session *session);
-/* One of its rooms. is_granted: by a publisher. since: joined at that place of the log, while nobody was there; or zero. */
+/* One of its rooms. is_granted: by a publisher. since: joined at that place of the log, while nobody was there; or zero. until: it was
+ * taken out of the room there; or zero. */
 struct stored_room {
 	struct bytes name;
-	struct place since;
+	struct place since, until;
 	bool is_granted;
 };
 void stored_session_each_room(const struct stored_session *session, void (*visit)(void *data, const struct stored_room *room), void *data);

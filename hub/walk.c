@@ -10,6 +10,7 @@
 #include <roomcast/log.h>
 
 #include "deadline.h"
+#include "left_room.h"
 
 enum { BATCH_EVENTS = 64, BATCHES_PER_TURN = 16 /* then other work of the loop gets its turn */ };
 
@@ -114,6 +115,8 @@ static void read_missed(const struct walk *walk)
 		if (room->is_named)
 			history_read_room(history, (struct bytes){ room->name, room->name_len }, walk_since(walk, room));
 	}
+	for (const struct left_room *left = member->left; left; left = left->next)
+		history_read_room_until(history, (struct bytes){ left->name, left->name_len }, left->since, left->until);
 	history_read_room(history, bytes_of(member->sid), (struct place){ 0 });
 }
 
@@ -123,7 +126,7 @@ static bool is_for(const struct walk *walk, struct history_item *item)
 	bool is_judged = true, is_excluded = item->exclude_user.len && member->user_id && bytes_equal_text(item->exclude_user, member->user_id);
 	while (item->except_count && !is_excluded) {
 		struct bytes name = history_next_except(item);
-		is_excluded = rooms_have(walk->walks->settings.rooms, member, name);
+		is_excluded = rooms_have(walk->walks->settings.rooms, member, name) || left_rooms_have(member->left, name, item->place);
 		is_judged = is_judged && (walk->has_rooms || history_is_user_room(name));
 	}
 	if (!is_excluded && !is_judged)
@@ -256,7 +259,6 @@ void walk_end(struct member *member)
 		leave(member->walk);
 }
 
-/* A room may be left and joined again, or another come to lie in its memory: what was said last counts. */
 static struct limit *find_limit(const struct walk *walk, const struct room *room)
 {
 	for (uint32_t i = 0; i < walk->limit_count; i++)
@@ -279,6 +281,13 @@ void walk_limit(struct member *member, const struct room *room, struct place sin
 		limit = &limits[walk->limit_count++];
 	}
 	*limit = (struct limit){ room, since };
+}
+
+void walk_unlimit(struct member *member, const struct room *room)
+{
+	struct limit *limit = member->walk ? find_limit(member->walk, room) : NULL;
+	if (limit)
+		*limit = member->walk->limits[--member->walk->limit_count];
 }
 
 struct place walk_since(const struct walk *walk, const struct room *room)

@@ -66,6 +66,8 @@ void walk_end(struct member *member); /* it is gone */
 
 /* The member joined the room at that place of the log: what came before is not for it. */
 void walk_limit(struct member *member, const struct room *room, struct place since);
+/* It left the room: nothing is known of it any more. */
+void walk_unlimit(struct member *member, const struct room *room);
 struct place walk_since(const struct walk *walk, const struct room *room); /* that place, or zero */
 
 /* Whether it has not begun: a room that is joined now is part of it. */

@@ -523,6 +523,35 @@ test("control events reach sessions of clients that are away", async () => {
 	assert.notEqual(client.connects[2].id, client.connects[0].id);
 });
 
+test("what a room had for a client before it was taken out of it comes, whether it was away then or on a broken connection", async () => {
+	const wire = await wireTo("hub-1"), client = follow(wire, ["Out"], websocket);
+	await client.ready();
+	const sid = client.connects[0].id;
+	assert.equal((await post(roomcast, "join?confirm=1", { sid, rooms: ["out-a", "out-b"] })).status, 200);
+	const numbered = (n, room) => post(roomcast, "emit", { event: "numbered", args: [n], rooms: [room] });
+	await numbered(1, "out-a");
+	await until("it is in the room", () => client.everyone.length === 1);
+	wire.isDown = true;
+	wire.halfOpen();
+	await numbered(2, "out-a");
+	assert.equal((await post(roomcast, "leave?confirm=1", { sid, rooms: ["out-a"] })).status, 200);
+	await numbered(3, "out-a");
+	await numbered(4, "out-b");
+	wire.cut();
+	await until("the hub noticed", async () => (await metrics(roomcast, "hub-1")).stored_sessions > 0);
+	await numbered(5, "out-b");
+	assert.equal((await post(roomcast, "leave?confirm=1", { sid, rooms: ["out-b"] })).status, 200);
+	await numbered(6, "out-b");
+	wire.isDown = false;
+	await client.ready(2);
+	assert.equal(client.connects[1].id, sid);
+	await numbered(7, "out-a");
+	await numbered(8, "out-b");
+	await publish("Out", 1, 1);
+	await client.has("Out", 1);
+	assert.deepEqual(client.everyone, [1, 2, 4, 5]);
+});
+
 test("the status tells the history's figures", async () => {
 	const status = await (await fetch(`${roomcast.url}/api/socket`)).json();
 	assert.ok(status.history.events > 100);

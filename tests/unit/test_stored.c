@@ -56,7 +56,9 @@ static void tell(void *data, const struct stored_room *room)
 	size_t used = strlen(told);
 	snprintf(told + used, sizeof(told) - used, "%.*s%s", (int)room->name.len, room->name.data, room->is_granted ? "+" : "");
 	used = strlen(told);
-	snprintf(told + used, sizeof(told) - used, room->since.epoch ? "@%d " : " ", (int)room->since.seq);
+	snprintf(told + used, sizeof(told) - used, room->since.epoch ? "@%d" : "", (int)room->since.seq);
+	used = strlen(told);
+	snprintf(told + used, sizeof(told) - used, room->until.epoch ? "-%d " : " ", (int)room->until.seq);
 }
 
 static void expect(const char *sid, const char *names, uint64_t now_ms)
@@ -143,8 +145,8 @@ static void test_control_events_reach_them(void **state)
 	control((struct message){ .operation = CONTROL_JOIN, .user = bytes_of("7"), .rooms = { names, 2 } });
 	control((struct message){ .operation = CONTROL_JOIN, .sid = bytes_of("c"), .rooms = { names, 1 } });
 	control((struct message){ .operation = CONTROL_LEAVE, .room = bytes_of("sync-X"), .rooms = { &names[1], 1 } });
-	expect("a", "vip+@9 ", 0);
-	expect("b", "", 0);
+	expect("a", "sync-X-9 vip+@9 ", 0);
+	expect("b", "sync-X-9 ", 0);
 	expect("c", "sync-Y vip+@9 ", 0);
 	assert_int_equal(stored_figures(stored).bytes, 0);
 	put("a", seven, "sync-X", NULL, 0);
