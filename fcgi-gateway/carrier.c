@@ -22,6 +22,12 @@ int carrier_start(struct carrier *carrier, const struct gateway_config *config,
 	return carrier->fcgi ? 0 : -1;
 }
 
+void carrier_add_status(void *data, struct buffer *out)
+{
+	const struct carrier *carrier = data;
+	intake_add_status(carrier->intake, out);
+}
+
 void carrier_stop(struct carrier *carrier)
 {
 	if (carrier->intake)

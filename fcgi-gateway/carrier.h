@@ -19,6 +19,8 @@ int carrier_open(struct carrier *carrier, const struct gateway_config *config, s
 /* handle as in fcgi.h. */
 int carrier_start(struct carrier *carrier, const struct gateway_config *config,
                   void (*handle)(void *data, const struct request *request, struct response *response), void *data, struct error *err) MUST_CHECK;
+/* Once it is started, any thread: adds a member "fastcgi" and a comma. */
+void carrier_add_status(void *carrier, struct buffer *out);
 /* No more requests come. */
 void carrier_stop(struct carrier *carrier);
 /* Requests under way are answered. */

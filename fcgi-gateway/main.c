@@ -138,12 +138,10 @@ static int open_publishing(struct process *process, const struct gateway_config 
 static int open_requests(struct process *process, const struct gateway_config *config, struct error *err)
 {
 	struct gateway *gateway = &process->gateway;
-	if (line_serve(gateway->line, (size_t)config->threads, handle, gateway, err)
-	    || carrier_start(&process->carrier, config, handle, gateway, err))
-		return -1;
-	gateway->carrier = process->carrier.intake;
-	gateway->carrier_status = intake_add_status;
-	return 0;
+	gateway->carrier = &process->carrier;
+	gateway->carrier_status = carrier_add_status;
+	return carrier_start(&process->carrier, config, handle, gateway, err)
+	    || line_serve(gateway->line, (size_t)config->threads, handle, gateway, err) ? -1 : 0;
 }
 
 static int begin(struct process *process, const struct gateway_config *config, struct error *err)
@@ -165,9 +163,9 @@ static void end(struct process *process)
 	carrier_stop(&process->carrier);
 	if (process->gateway.forward)
 		forward_stop(process->gateway.forward);
-	carrier_close(&process->carrier);
 	if (process->gateway.line)
 		line_stop_serving(process->gateway.line);
+	carrier_close(&process->carrier);
 	outbox_free(process->gateway.outbox);
 	retention_free(process->retention);
 	sequencer_free(process->gateway.sequencer);
