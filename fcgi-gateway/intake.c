@@ -72,6 +72,8 @@ struct intake {
 	pthread_cond_t ready;
 	struct connection *lists[CONNECTION_STATE_COUNT]; /* utlists; each in the order of its deadlines */
 	size_t count;
+	size_t idle;         /* workers that wait */
+	bool is_waking;      /* one was woken, and has not looked yet */
 	bool is_listening, is_stopping;
 	uint64_t stop_at_ms;
 	struct intake_counters counters;
@@ -163,7 +165,6 @@ static void advance(struct intake *intake, struct connection *connection, struct
 		intake->counters.requests++;
 		buffer_add_bytes(&connection->input, input);
 		set_state(intake, connection, CONNECTION_QUEUED);
-		pthread_cond_signal(&intake->ready);
 		return;
 	}
 	bool is_between = connection->reader.stage == RECORD_STAGE_IDLE && connection->reader.header_len == 0;
@@ -261,17 +262,32 @@ static struct connection *next_work(const struct intake *intake)
 	return intake->lists[CONNECTION_RESUMED] ? intake->lists[CONNECTION_RESUMED] : intake->lists[CONNECTION_QUEUED];
 }
 
+/* Gives the lock back. One worker is woken at a time, and wakes the next when there is more than it can take: those that work already may be
+ * through with all of it before another has begun. */
+static void unlock_and_wake(struct intake *intake)
+{
+	bool wakes = next_work(intake) && intake->idle && !intake->is_waking;
+	intake->is_waking = intake->is_waking || wakes;
+	pthread_mutex_unlock(&intake->lock);
+	if (wakes)
+		pthread_cond_signal(&intake->ready);
+}
+
 struct connection *intake_take(struct intake *intake)
 {
 	struct connection *connection;
 	pthread_mutex_lock(&intake->lock);
-	while (!(connection = next_work(intake)) && !(intake->is_stopping && !intake->lists[CONNECTION_SERVED]))
+	while (!(connection = next_work(intake)) && !(intake->is_stopping && !intake->lists[CONNECTION_SERVED])) {
+		intake->idle++;
 		pthread_cond_wait(&intake->ready, &intake->lock);
+		intake->idle--;
+		intake->is_waking = false;
+	}
 	if (connection)
 		set_state(intake, connection, CONNECTION_SERVED);
 	else
 		pthread_cond_broadcast(&intake->ready); /* the end, for all */
-	pthread_mutex_unlock(&intake->lock);
+	unlock_and_wake(intake);
 	return connection;
 }
 
@@ -280,8 +296,7 @@ void intake_resume(struct intake *intake, struct connection *connection, void *a
 	pthread_mutex_lock(&intake->lock);
 	connection->answer = answer;
 	set_state(intake, connection, CONNECTION_RESUMED);
-	pthread_cond_signal(&intake->ready);
-	pthread_mutex_unlock(&intake->lock);
+	unlock_and_wake(intake);
 }
 
 void intake_answer(struct intake *intake, struct connection *connection, struct bytes records)
@@ -293,8 +308,8 @@ void intake_answer(struct intake *intake, struct connection *connection, struct 
 	errno = reason;
 	continue_answer(intake, connection, records, sent);
 	if (intake->is_stopping)
-		pthread_cond_signal(&intake->ready);
-	pthread_mutex_unlock(&intake->lock);
+		pthread_cond_broadcast(&intake->ready);
+	unlock_and_wake(intake);
 }
 
 /* --- accepting; all with the lock held --- */
@@ -419,7 +434,7 @@ static void *run(void *data)
 		if (count == 0)
 			listen_again(intake, intake->count < intake->settings.max_connections);
 		is_ending = is_over(intake, now_ms);
-		pthread_mutex_unlock(&intake->lock);
+		unlock_and_wake(intake);
 	}
 	return NULL;
 }

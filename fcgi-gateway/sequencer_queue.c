@@ -75,7 +75,6 @@ static enum submission_outcome enqueue(struct sequencer *sequencer, struct ticke
 		DL_APPEND(sequencer->waiting, ticket);
 		sequencer->waiting_events = events;
 		sequencer->waiting_bytes += ticket->cost;
-		pthread_cond_signal(&sequencer->work);
 		return SUBMISSION_STORED;
 	}
 	return outcome;
@@ -145,6 +144,7 @@ static void submit(struct sequencer *sequencer, struct ticket **tickets, struct 
 {
 	pthread_mutex_lock(&sequencer->lock);
 	size_t queued = enqueue_all(sequencer, tickets, results, count);
+	pthread_cond_signal(&sequencer->work);
 	wait_for(sequencer, tickets, queued);
 	take_results(sequencer, tickets, results, queued);
 	for (size_t i = 0; i < count; i++)
@@ -207,8 +207,10 @@ void sequencer_start(struct sequencer *sequencer, struct submission *submission,
 	if (is_queued)
 		DL_APPEND2(sequencer->late, ticket, older, newer);
 	pthread_mutex_unlock(&sequencer->lock);
-	if (is_queued)
+	if (is_queued) {
+		pthread_cond_signal(&sequencer->work);
 		return;
+	}
 	sequencer_ticket_free(ticket);
 	on_result(data, &refused);
 }
