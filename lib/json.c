@@ -390,11 +390,13 @@ enum json_kind json_kind(struct bytes value)
 /* Length of the raw string that text starts with. */
 static size_t string_len(struct bytes text)
 {
-	for (size_t i = 1; i < text.len; i++) {
-		if (text.data[i] == '"')
-			return i + 1;
-		if (text.data[i] == '\\')
-			i++;
+	const char *end = text.data + text.len, *quote = text.data + 1;
+	while ((quote = memchr(quote, '"', (size_t)(end - quote)))) {
+		const char *escapes = quote;
+		while (escapes[-1] == '\\')
+			escapes--;
+		if ((quote++ - escapes) % 2 == 0)
+			return (size_t)(quote - text.data);
 	}
 	return text.len;
 }

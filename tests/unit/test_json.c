@@ -359,6 +359,9 @@ static void test_member_by_key(void **state)
 	assert_false(json_member(object, "", &value));
 	assert_bytes(value, "{\"a\":2}");
 	assert_false(json_member(bytes_of("[\"a\",1]"), "a", &value));
+	/* Strings that end in backslashes and hold quotes. */
+	assert_true(json_member(bytes_of("{\"x\":\"\\\\\",\"y\":\"\\\"\",\"z\":\"\\\\\\\",\\\"a\\\":0\",\"\":\"\",\"a\":1}"), "a", &value));
+	assert_bytes(value, "1");
 	assert_false(json_member(bytes_of("null"), "a", &value));
 }
 
