@@ -29,6 +29,8 @@ class Site {
 		chmodSync(this.dir, 0o755);
 		this.program = join(this.dir, "roomcast-gateway");
 		copyFileSync(join(build, "fcgi-gateway/roomcast-gateway"), this.program);
+		this.hubProgram = join(this.dir, "roomcast-hub");
+		copyFileSync(join(build, "hub/roomcast-hub"), this.hubProgram);
 		for (const name of ["www", "state", "fcgid"]) mkdirSync(join(this.dir, name));
 		if (isRoot) for (const name of ["", "www", "state", "fcgid"]) chownSync(join(this.dir, name), nobody, nobody);
 		this.running = [];
@@ -72,7 +74,7 @@ class Site {
 
 	async startHub() {
 		this.hubPort = await freePort();
-		this.hub = this.launch(join(build, "hub/roomcast-hub"), [`--listen=127.0.0.1:${this.hubPort}`, `--line=ipc://${this.dir}/line.sock`, "--name=hub-1"],
+		this.hub = this.launch(this.hubProgram, [`--listen=127.0.0.1:${this.hubPort}`, `--line=ipc://${this.dir}/line.sock`, "--name=hub-1"],
 			{ NODE_ENV: "development" });
 		await until("the hub is here", async () => (await this.call("GET", "/status", json)).json?.hubs.length === 1);
 	}
