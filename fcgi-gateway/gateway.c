@@ -47,6 +47,15 @@ void gateway_handle(struct gateway *gateway, const struct request *request, stru
 		gateway_finish(gateway, bytes_equal_text(request->method, "POST"), request->path, response);
 }
 
+/* As much of a stranger's path as forges no field of a log line. */
+static int plain_len(struct bytes path)
+{
+	size_t len = 0;
+	while (len < path.len && len < 100 && path.data[len] > ' ' && path.data[len] < 0x7f && path.data[len] != '"' && path.data[len] != '=')
+		len++;
+	return (int)len;
+}
+
 void gateway_finish(struct gateway *gateway, bool is_post, struct bytes path, struct response *response)
 {
 	static _Thread_local struct log_limit limit;
@@ -58,7 +67,7 @@ void gateway_finish(struct gateway *gateway, bool is_post, struct bytes path, st
 	if (response->refusal) {
 		atomic_fetch_add(&gateway->counters.refused[response->refusal], 1);
 		log_limited(&limit, "msg=\"request refused\" status=%u code=%s path=%.*s", response->status, refusal_word(response->refusal),
-		            (int)(path.len < 100 ? path.len : 100), path.len ? path.data : "");
+		            plain_len(path), path.len ? path.data : "");
 	} else if (response->status < 300 && is_post) {
 		atomic_fetch_add(&gateway->counters.accepted, 1);
 		rate_add(&gateway->counters.publish_rate, now_ms);

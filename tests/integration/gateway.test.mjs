@@ -67,6 +67,14 @@ test("bad requests are answered as JSON with a stable word", async () => {
 	assert.ok((await status()).requests.refused.malformed_json >= 10);
 });
 
+test("a stranger's path forges nothing in the log", async () => {
+	await until("the path is in the log", async () => {
+		await call("POST", "/api/broadcast/looked%20level=error%20msg=%22forged%22", {}, "{}");
+		return site.gateway.text.includes("path=/looked");
+	});
+	assert.doesNotMatch(site.gateway.text, /level=error|forged/);
+});
+
 test("a POST that announces no body at all", async () => {
 	const answer = await new Promise((resolve) => {
 		let text = "";
