@@ -1,82 +1,14 @@
 /* journal_memory.c - the journal "off": a ring of the newest records in memory, shared by its writer and its readers under one lock. */
-#include "journal_pending.h"
+#include "journal_memory_parts.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
-
-#include "state_dir.h"
 
 enum {
 	EVENTS_DEFAULT = 65536, BYTES_DEFAULT = 64 << 20, /* where the retention gives no bound */
 	STANDING_MAX = 65536,                             /* grants, and blocks; past it the oldest are forgotten */
 };
-
-/* A record's id is its number in this process's life: that of (epoch, seq) is the epoch's base + seq. */
-struct memory_epoch {
-	uint64_t epoch, base;
-};
-
-/* Entries that are forgotten oldest first. */
-struct memory_table {
-	struct journal_entry *entries; /* hash, in the order of their coming */
-	size_t bytes;
-};
-
-struct memory_writer {
-	struct journal_writer writer;
-	struct journal_memory *memory;
-	struct state_dir state_dir;
-	struct journal_pending pending;
-	struct journal_entry *found; /* the view that find_key or find_entity gave last; a copy */
-};
-
-struct memory_reader {
-	struct journal_reader reader;
-	struct journal_memory *memory;
-	struct journal_entry *found;
-};
-
-struct journal_memory {
-	struct journal journal;
-	const char *state_dir;
-	struct journal_retention keep;
-	pthread_mutex_t lock; /* of all below */
-	struct memory_writer *writer;
-	char endpoint[MESSAGE_NAME_MAX + 1];
-	struct memory_epoch epochs[MESSAGE_EPOCHS_MAX];
-	size_t epoch_count;
-	struct journal_record **slots; /* of id: slots[id % keep.events]; first..last are there */
-	uint64_t first, last;
-	size_t bytes;
-	struct memory_table keys, entities, grants, blocks;
-};
-
-static const struct journal_record *record_of(const struct journal_memory *memory, uint64_t id)
-{
-	return memory->slots[id % memory->keep.events];
-}
-
-static struct place place_of(const struct journal_memory *memory, uint64_t id)
-{
-	const struct message *message = &record_of(memory, id)->message;
-	return (struct place){ message->epoch, message->seq };
-}
-
-/* The id of the newest record that is not after place. */
-static uint64_t id_of(const struct journal_memory *memory, struct place place)
-{
-	uint64_t end = memory->last;
-	for (size_t i = memory->epoch_count; i-- > 0; end = memory->epochs[i].base) {
-		const struct memory_epoch *epoch = &memory->epochs[i];
-		if (epoch->epoch < place.epoch)
-			return end;
-		if (epoch->epoch == place.epoch)
-			return place.seq < end - epoch->base ? epoch->base + place.seq : end;
-	}
-	return end;
-}
 
 /* --- what is kept, called with the lock held --- */
 
@@ -259,8 +191,7 @@ static int memory_find_key(struct journal_writer *writer, struct bytes api_key, 
 	return result;
 }
 
-/* Copies entry, which may be NULL, for a view that outlives the lock. */
-static int show_entity(const struct journal_entry *entry, struct journal_entry **found, struct journal_entity *out, struct error *err)
+int memory_show_entity(const struct journal_entry *entry, struct journal_entry **found, struct journal_entity *out, struct error *err)
 {
 	free(*found);
 	*found = entry ? journal_entry_of_entity(entry->first, entry->second, &entry->entity) : NULL;
@@ -278,7 +209,7 @@ static int memory_find_entity(struct journal_writer *writer, struct bytes type, 
 	struct journal_entry *entry = journal_entry_find(self->pending.entities, type, id);
 	if (!entry)
 		entry = journal_entry_find(self->memory->entities.entries, type, id);
-	int result = show_entity(entry, &self->found, out, err);
+	int result = memory_show_entity(entry, &self->found, out, err);
 	pthread_mutex_unlock(&self->memory->lock);
 	return result;
 }
@@ -374,162 +305,6 @@ static int memory_open_writer(struct journal *journal, uint64_t now_s, const cha
 	return result;
 }
 
-/* --- reader --- */
-
-static struct journal_memory *memory_of(struct journal_reader *reader)
-{
-	return ((struct memory_reader *)reader)->memory;
-}
-
-static int memory_extent(struct journal_reader *reader, struct journal_extent *out, struct error *err)
-{
-	(void)err;
-	struct journal_memory *memory = memory_of(reader);
-	*out = (struct journal_extent){ 0 };
-	pthread_mutex_lock(&memory->lock);
-	if (memory->first <= memory->last)
-		*out = (struct journal_extent){ place_of(memory, memory->first), place_of(memory, memory->last) };
-	pthread_mutex_unlock(&memory->lock);
-	return 0;
-}
-
-static long memory_epochs(struct journal_reader *reader, struct place *out, size_t max, struct error *err)
-{
-	(void)err;
-	struct journal_memory *memory = memory_of(reader);
-	pthread_mutex_lock(&memory->lock);
-	size_t count = memory->epoch_count < max ? memory->epoch_count : max, skipped = memory->epoch_count - count;
-	for (size_t i = 0; i < count; i++) {
-		const struct memory_epoch *epoch = &memory->epochs[skipped + i];
-		uint64_t end = skipped + i + 1 < memory->epoch_count ? epoch[1].base : memory->last;
-		out[i] = (struct place){ epoch->epoch, end - epoch->base };
-	}
-	pthread_mutex_unlock(&memory->lock);
-	return (long)count;
-}
-
-static long memory_read(struct journal_reader *reader, struct place after, struct place last, struct journal_bound bound, journal_visit *visit,
-                        void *data, struct error *err)
-{
-	(void)err;
-	struct journal_memory *memory = memory_of(reader);
-	long visited = 0;
-	size_t bytes = 0;
-	pthread_mutex_lock(&memory->lock);
-	uint64_t id = id_of(memory, after) + 1, end = id_of(memory, last);
-	for (id = id < memory->first ? memory->first : id; id <= end; id++) {
-		const struct journal_record *record = record_of(memory, id);
-		bytes += journal_record_size(record);
-		if ((size_t)visited >= bound.events || (visited && bytes > bound.bytes))
-			break;
-		visit(data, record);
-		visited++;
-	}
-	pthread_mutex_unlock(&memory->lock);
-	return visited;
-}
-
-static int memory_window(struct journal_reader *reader, uint64_t since_ms, struct journal_bound bound, struct place *after, struct error *err)
-{
-	(void)err;
-	struct journal_memory *memory = memory_of(reader);
-	size_t events = 0, bytes = 0;
-	pthread_mutex_lock(&memory->lock);
-	uint64_t id = memory->last;
-	for (; id >= memory->first; id--) {
-		const struct journal_record *record = record_of(memory, id);
-		bytes += journal_record_size(record);
-		if (record->message.time_ms < since_ms || ++events > bound.events || bytes > bound.bytes)
-			break;
-	}
-	*after = (struct place){ 0 };
-	if (id >= memory->first)
-		*after = place_of(memory, id);
-	else if (memory->first <= memory->last)
-		*after = (struct place){ place_of(memory, memory->first).epoch, place_of(memory, memory->first).seq - 1 };
-	else if (memory->epoch_count)
-		*after = (struct place){ memory->epochs[memory->epoch_count - 1].epoch, 0 };
-	pthread_mutex_unlock(&memory->lock);
-	return 0;
-}
-
-static int memory_standing(struct journal_reader *reader, uint64_t now_ms, journal_visit_grant *grant, journal_visit_block *block, void *data,
-                           struct error *err)
-{
-	(void)err;
-	struct journal_memory *memory = memory_of(reader);
-	struct journal_entry *entry, *next;
-	pthread_mutex_lock(&memory->lock);
-	HASH_ITER(hh, memory->grants.entries, entry, next)
-		grant(data, entry->first, entry->second);
-	HASH_ITER(hh, memory->blocks.entries, entry, next)
-		if ((uint64_t)entry->entity.version > now_ms)
-			block(data, entry->first, (uint64_t)entry->entity.version);
-	pthread_mutex_unlock(&memory->lock);
-	return 0;
-}
-
-static bool matches(const struct journal_query *query, const struct journal_record *record)
-{
-	return (!query->entity_type.len || bytes_equal(query->entity_type, record->message.entity_type))
-	    && (!query->entity_id.len || bytes_equal(query->entity_id, record->message.entity_id));
-}
-
-static long memory_query(struct journal_reader *reader, const struct journal_query *query, journal_visit *visit, void *data, struct error *err)
-{
-	(void)err;
-	struct journal_memory *memory = memory_of(reader);
-	size_t visited = 0;
-	pthread_mutex_lock(&memory->lock);
-	uint64_t id = id_of(memory, query->after) + 1;
-	for (id = id < memory->first ? memory->first : id; id <= memory->last && visited < query->limit; id++) {
-		const struct journal_record *record = record_of(memory, id);
-		if (!matches(query, record))
-			continue;
-		visit(data, record);
-		visited++;
-	}
-	pthread_mutex_unlock(&memory->lock);
-	return (long)visited;
-}
-
-static int memory_entity(struct journal_reader *reader, struct bytes type, struct bytes id, struct journal_entity *out, struct error *err)
-{
-	struct memory_reader *self = (struct memory_reader *)reader;
-	pthread_mutex_lock(&self->memory->lock);
-	int result = show_entity(journal_entry_find(self->memory->entities.entries, type, id), &self->found, out, err);
-	pthread_mutex_unlock(&self->memory->lock);
-	return result;
-}
-
-static void memory_reader_close(struct journal_reader *reader)
-{
-	struct memory_reader *self = (struct memory_reader *)reader;
-	free(self->found);
-	free(self);
-}
-
-static const struct journal_reader_operations reader_operations = {
-	.extent = memory_extent,
-	.epochs = memory_epochs,
-	.read = memory_read,
-	.window = memory_window,
-	.standing = memory_standing,
-	.query = memory_query,
-	.entity = memory_entity,
-	.close = memory_reader_close,
-};
-
-static int memory_open_reader(struct journal *journal, struct journal_reader **out, struct error *err)
-{
-	struct memory_reader *self = calloc(1, sizeof(*self));
-	if (!self)
-		return error_set(err, ERROR_UNAVAILABLE, "no memory");
-	*self = (struct memory_reader){ .reader.operations = &reader_operations, .memory = (struct journal_memory *)journal };
-	*out = &self->reader;
-	return 0;
-}
-
 /* --- the journal --- */
 
 static int memory_find_active(struct journal *journal, char *line_endpoint, size_t size, struct error *err)
@@ -550,7 +325,7 @@ static int memory_trim(struct journal *journal, uint64_t now_ms, struct error *e
 	struct journal_entry *key;
 	pthread_mutex_lock(&memory->lock);
 	while (memory->keep.age_ms && memory->first < memory->last
-	       && record_of(memory, memory->first)->message.time_ms + memory->keep.age_ms < now_ms)
+	       && memory_record(memory, memory->first)->message.time_ms + memory->keep.age_ms < now_ms)
 		drop_first(memory);
 	while ((key = memory->keys.entries) && key->key.time_ms + KEY_LIFE_MS < now_ms)
 		table_remove(&memory->keys, key, key_content(key));
