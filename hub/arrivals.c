@@ -81,7 +81,10 @@ void arrivals_try(struct arrivals *arrivals)
 {
 	unsigned count = 0;
 	struct arrival *arrival;
-	DL_COUNT(arrivals->list, arrival, count);
+	DL_FOREACH(arrivals->list, arrival) {
+		if (++count == ARRIVALS_TRIED_TOGETHER)
+			break;
+	}
 	for (; count && arrivals->list; count--) {
 		arrival = arrivals->list;
 		DL_DELETE(arrivals->list, arrival); /* to the end: each once, whatever an answer does to others */

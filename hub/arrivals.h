@@ -11,6 +11,8 @@
 
 #include "deadline.h"
 
+enum { ARRIVALS_TRIED_TOGETHER = 64 };
+
 struct client;
 struct arrival;
 
@@ -31,7 +33,7 @@ void arrivals_close(struct arrivals *arrivals, void (*on_closed)(void *data), vo
 int arrivals_hold(struct arrivals *arrivals, struct client *client, struct bytes auth, struct error *err) MUST_CHECK;
 /* The client left. Whether it was waiting. */
 bool arrivals_drop(struct arrivals *arrivals, const struct client *client);
-/* Something changed: tries each again. */
+/* Something changed: tries them again, so many at most, the others the next time. */
 void arrivals_try(struct arrivals *arrivals);
 
 #endif

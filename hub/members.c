@@ -159,6 +159,16 @@ static bool answer_returning(struct client *client, struct bytes auth, bool is_f
 	return true;
 }
 
+/* -1: no memory. */
+static int hold(struct hub *hub, struct client *client, struct bytes auth, struct error *err)
+{
+	struct buffer shown = { 0 };
+	recovery_keep_shown(auth, &shown);
+	int result = shown.has_failed ? error_set(err, ERROR_SYSTEM, "no memory") : arrivals_hold(&hub->arrivals, client, buffer_bytes(&shown), err);
+	buffer_deinit(&shown);
+	return result;
+}
+
 static void on_connect(struct client *client, struct bytes auth, const struct request_info *request)
 {
 	struct hub *hub = client_data(client);
@@ -172,7 +182,7 @@ static void on_connect(struct client *client, struct bytes auth, const struct re
 		return;
 	}
 	member->framing = FRAMING_OFFSET;
-	if (!answer_returning(client, auth, false) && arrivals_hold(&hub->arrivals, client, auth, &err)) {
+	if (!answer_returning(client, auth, false) && hold(hub, client, auth, &err)) {
 		forget_identity(member);
 		turn_away(client, &err);
 	}

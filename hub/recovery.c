@@ -204,6 +204,20 @@ bool recovery_judge(struct hub *hub, const struct member *member, struct bytes a
 	return true;
 }
 
+void recovery_keep_shown(struct bytes auth, struct buffer *out)
+{
+	static const char *const names[] = { "pid", "offset" };
+	struct bytes value;
+	buffer_add_char(out, '{');
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!json_member(auth, names[i], &value))
+			continue;
+		buffer_add_format(out, "%s\"%s\":", out->len > 1 ? "," : "", names[i]);
+		buffer_add_bytes(out, value);
+	}
+	buffer_add_char(out, '}');
+}
+
 /* --- the start ------------------------------------------------------------------- */
 
 struct restoring {

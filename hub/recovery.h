@@ -61,6 +61,8 @@ struct recovery_start {
 /* Judges what a client shows in auth, whose identity is known. May close the connection that it had before. false: it claims to have seen
  * more of the log than this hub has heard of: to be asked again when the hub heard more; is_final: not any more. */
 bool recovery_judge(struct hub *hub, const struct member *member, struct bytes auth, bool is_final, struct recovery_start *start) MUST_CHECK;
+/* Of auth only what it takes to be judged again: that is short, whatever else a client put into it. */
+void recovery_keep_shown(struct bytes auth, struct buffer *out);
 /* The member has its identity, its id, and the rooms that everybody has. Consumes the session. */
 int recovery_begin(struct hub *hub, struct member *member, struct recovery_start *start, struct error *err) MUST_CHECK;
 /* It goes: it may come back. */

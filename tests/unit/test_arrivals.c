@@ -114,6 +114,23 @@ static void test_clients_that_leave(void **state)
 	assert_int_equal(a.finals + b.finals + c.finals, 0);
 }
 
+static void test_so_many_at_a_time(void **state)
+{
+	(void)state;
+	struct client many[ARRIVALS_TRIED_TOGETHER + 10] = { 0 };
+	const size_t count = sizeof(many) / sizeof(many[0]);
+	for (size_t i = 0; i < count; i++)
+		hold(&many[i], "{}");
+	arrivals_try(&arrivals);
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(many[i].tries, i < ARRIVALS_TRIED_TOGETHER);
+	arrivals_try(&arrivals);
+	for (size_t i = 0; i < count; i++)
+		assert_true(many[i].tries >= 1 && many[i].tries <= 2);
+	for (size_t i = 0; i < count; i++)
+		assert_true(arrivals_drop(&arrivals, &many[i]));
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
@@ -121,6 +138,7 @@ int main(void)
 		TEST(test_answered_when_it_can_be),
 		TEST(test_answered_in_the_end),
 		TEST(test_clients_that_leave),
+		TEST(test_so_many_at_a_time),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,11 +61,28 @@ static void test_auto(void **state)
 	}
 }
 
+static void test_what_is_kept_of_auth(void **state)
+{
+	(void)state;
+	static const struct { const char *auth, *kept; } rows[] = {
+		{ "{}", "{}" },
+		{ "{\"token\":\"x\",\"pid\":\"p\",\"much\":[1,[2]],\"offset\":\"1.2\"}", "{\"pid\":\"p\",\"offset\":\"1.2\"}" },
+		{ "{\"offset\":\"1.2\",\"a\":{\"pid\":1}}", "{\"offset\":\"1.2\"}" },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct buffer kept = { 0 };
+		recovery_keep_shown(bytes_of(rows[i].auth), &kept);
+		assert_true(bytes_equal_text(buffer_bytes(&kept), rows[i].kept));
+		buffer_deinit(&kept);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_auto),
+		cmocka_unit_test(test_what_is_kept_of_auth),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
