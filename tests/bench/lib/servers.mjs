@@ -94,6 +94,7 @@ events { worker_connections 19500; }
 http {
 	access_log off;
 	keepalive_requests 100000000;
+	keepalive_timeout 1h;
 	client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
 ${inside}
 }
