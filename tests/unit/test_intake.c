@@ -279,11 +279,12 @@ static void test_garbage(void **state)
 	fd = connect_there();
 	send_all(fd, "\1\1\0\1\0\10\0\0\0\1", 10);
 	close(fd); /* in the middle */
-	for (int tries = 0; counter("connections"); tries++) {
+	for (int tries = 0; !counter("aborted"); tries++) {
 		assert_true(tries < PATIENCE_MS);
 		usleep(1000);
 	}
 	assert_int_equal(counter("aborted"), 1);
+	assert_int_equal(counter("connections"), 0);
 }
 
 static void test_a_large_answer(void **state)
