@@ -31,6 +31,7 @@ static const char *const counter_names[LINE_COUNTER_COUNT] = {
 	[LINE_GONE] = "gone",
 	[LINE_MALFORMED] = "malformedMessages",
 	[LINE_UNEXPECTED] = "unexpectedMessages",
+	[LINE_BROKEN_HANDSHAKES] = "brokenHandshakes",
 	[LINE_REFUSED_HELLOS] = "refusedHellos",
 	[LINE_REFUSED_KEYS] = "refusedKeys",
 	[LINE_FORWARDED] = "forwarded",
@@ -141,7 +142,8 @@ static void wait_for_work(struct line *line)
 	zmq_pollitem_t items[] = {
 		{ .socket = line->router, .events = ZMQ_POLLIN },
 		{ .fd = line->wake_fd, .events = ZMQ_POLLIN },
-		{ .socket = line->departures, .events = ZMQ_POLLIN },
+		{ .socket = line->router_monitor, .events = ZMQ_POLLIN },
+		{ .socket = line->publisher_monitor, .events = ZMQ_POLLIN },
 	};
 	uint64_t now_ms = clock_monotonic_ms(), until_ms = next_heartbeat(line), times;
 	uint64_t patience_ms = until_ms > now_ms ? until_ms - now_ms : 0;
@@ -151,7 +153,7 @@ static void wait_for_work(struct line *line)
 		patience_ms = ANSWERS_TICK_MS;
 	if (now_ms <= line->departure_ms + LINE_DEPARTURE_MS && patience_ms > LINE_DEPARTURE_LOOK_MS)
 		patience_ms = LINE_DEPARTURE_LOOK_MS;
-	zmq_poll(items, 3, (long)patience_ms);
+	zmq_poll(items, sizeof(items) / sizeof(items[0]), (long)patience_ms);
 	if (items[1].revents && read(line->wake_fd, &times, sizeof(times)) < 0 && errno != EAGAIN)
 		log_error("msg=\"line cannot be woken\" error=\"%s\"", strerror(errno));
 }

@@ -42,6 +42,7 @@ enum line_counter {
 	LINE_GONE,           /* answers that something is no longer there */
 	LINE_MALFORMED,      /* not a message */
 	LINE_UNEXPECTED,     /* a message out of place */
+	LINE_BROKEN_HANDSHAKES, /* connections that spoke no ZeroMQ */
 	LINE_REFUSED_HELLOS,
 	LINE_REFUSED_KEYS,   /* connections by tcp */
 	LINE_FORWARDED,      /* requests of front ends that were answered here */

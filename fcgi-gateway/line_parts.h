@@ -31,7 +31,7 @@ struct line {
 	struct line_settings settings;
 	void *context, *publisher, *router;
 	struct zap *zap;  /* NULL: no CURVE */
-	void *departures; /* tells when a connection of the router ends */
+	void *router_monitor, *publisher_monitor; /* tell of connections that end, and that never were any */
 	char endpoint[MESSAGE_NAME_MAX]; /* of publisher, as hubs reach it */
 	int wake_fd;
 	pthread_t thread;

@@ -16,7 +16,6 @@ enum {
 	LINGER_MS = 300,               /* at the end: what was answered as published should leave */
 };
 
-static const char departures_endpoint[] = "inproc://departures";
 
 struct socket_option {
 	int name, value;
@@ -51,6 +50,14 @@ static void *open_socket(struct line *line, int type, const char *endpoint, cons
 	return NULL;
 }
 
+/* Tells when connections of the socket end, and what spoke no ZeroMQ: libzmq drops that without a word. */
+static int open_monitor(struct line *line, void **out, void *socket, const char *endpoint)
+{
+	static const int events = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL;
+	*out = zmq_socket(line->context, ZMQ_PAIR);
+	return !*out || zmq_socket_monitor(socket, endpoint, events) || zmq_connect(*out, endpoint) ? -1 : 0;
+}
+
 int line_open_sockets(struct line *line, struct error *err)
 {
 	static const struct socket_option publisher_options[] = {
@@ -79,30 +86,49 @@ int line_open_sockets(struct line *line, struct error *err)
 	                           sizeof(router_options) / sizeof(router_options[0]), err);
 	if (!line->router)
 		return -1;
-	line->departures = zmq_socket(line->context, ZMQ_PAIR);
-	if (zmq_getsockopt(line->publisher, ZMQ_LAST_ENDPOINT, line->endpoint, &size) || !line->departures
-	    || zmq_socket_monitor(line->router, departures_endpoint, ZMQ_EVENT_DISCONNECTED) || zmq_connect(line->departures, departures_endpoint))
+	if (zmq_getsockopt(line->publisher, ZMQ_LAST_ENDPOINT, line->endpoint, &size)
+	    || open_monitor(line, &line->router_monitor, line->router, "inproc://router-monitor")
+	    || open_monitor(line, &line->publisher_monitor, line->publisher, "inproc://publisher-monitor"))
 		return error_set(err, ERROR_SYSTEM, "ZeroMQ: %s", zmq_strerror(errno));
 	return 0;
 }
 
+/* Whether a connection ended among what the monitor tells; an event has two parts: what, and where. */
+static bool hear_monitor(struct line *line, void *monitor)
+{
+	static struct log_limit limit;
+	bool has_ended = false;
+	zmq_msg_t part;
+	zmq_msg_init(&part);
+	while (zmq_msg_recv(&part, monitor, ZMQ_DONTWAIT) >= 0) {
+		uint16_t event = 0;
+		if (!zmq_msg_more(&part) || zmq_msg_size(&part) < sizeof(event))
+			continue;
+		memcpy(&event, zmq_msg_data(&part), sizeof(event));
+		has_ended = has_ended || event == ZMQ_EVENT_DISCONNECTED;
+		if (event == ZMQ_EVENT_DISCONNECTED)
+			continue;
+		line_count(line, LINE_BROKEN_HANDSHAKES);
+		log_limited(&limit, "msg=\"connection closed\" reason=\"no ZeroMQ handshake\"");
+	}
+	zmq_msg_close(&part);
+	return has_ended;
+}
+
 bool line_hears_departure(struct line *line)
 {
-	zmq_msg_t part; /* an event has two: what, and where */
-	bool result = false;
-	zmq_msg_init(&part);
-	while (zmq_msg_recv(&part, line->departures, ZMQ_DONTWAIT) >= 0)
-		result = true;
-	zmq_msg_close(&part);
-	return result;
+	(void)hear_monitor(line, line->publisher_monitor);
+	return hear_monitor(line, line->router_monitor);
 }
 
 void line_close_sockets(struct line *line)
 {
 	if (line->publisher)
 		zmq_close(line->publisher);
-	if (line->departures)
-		zmq_close(line->departures);
+	if (line->router_monitor)
+		zmq_close(line->router_monitor);
+	if (line->publisher_monitor)
+		zmq_close(line->publisher_monitor);
 	if (line->router)
 		zmq_close(line->router);
 	if (line->context)

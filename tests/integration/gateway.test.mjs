@@ -172,6 +172,13 @@ test("hubs: counts, repairs, relays, names", async () => {
 	two.say("raw garbage");
 	two.say("raw RC");
 	await until("garbage is counted", async () => (await status()).line.malformedMessages >= 2);
+	for (const endpoint of ["line.sock", "events.sock"]) {
+		const before = (await status()).line.brokenHandshakes;
+		const stranger = connect(join(site.dir, endpoint)).on("error", () => {});
+		stranger.resume().write("GET / HTTP/1.1\r\nHost: roomcast\r\n\r\n" + "x".repeat(200));
+		await new Promise((resolve) => stranger.on("close", resolve));
+		await until(`what spoke no ZeroMQ on ${endpoint} is counted`, async () => (await status()).line.brokenHandshakes > before);
+	}
 	rival.stdin.end();
 	await two.stop();
 	await until("silent hubs are gone", async () => (await status()).hubs.length === 0);
