@@ -18,7 +18,7 @@ enum {
 	CONFIRM_HEARTBEAT_MS = 5,   /* for a publisher that begins to wait */
 };
 
-enum { PUSH_TICK_MS = 100, ANSWERS_TICK_MS = 10 };
+enum { LOOK_MS = 100, ANSWERS_TICK_MS = 10 };
 
 static const char *const counter_names[LINE_COUNTER_COUNT] = {
 	[LINE_PUBLISHED] = "published",
@@ -136,8 +136,13 @@ static uint64_t next_heartbeat(struct line *line)
 	return at_ms;
 }
 
+/* What there is to be read from ZeroMQ, which costs something to ask. */
+struct readable {
+	bool has_messages, has_departures;
+};
+
 /* Until something happens or the next heartbeat is due. */
-static void wait_for_work(struct line *line)
+static struct readable wait_for_work(struct line *line)
 {
 	zmq_pollitem_t items[] = {
 		{ .socket = line->router, .events = ZMQ_POLLIN },
@@ -156,13 +161,18 @@ static void wait_for_work(struct line *line)
 	zmq_poll(items, sizeof(items) / sizeof(items[0]), (long)patience_ms);
 	if (items[1].revents && read(line->wake_fd, &times, sizeof(times)) < 0 && errno != EAGAIN)
 		log_error("msg=\"line cannot be woken\" error=\"%s\"", strerror(errno));
+	return (struct readable){ .has_messages = items[0].revents, .has_departures = items[2].revents };
 }
 
-static void push_repairs(struct line *line, uint64_t now_ms)
+/* Who is silent, and who lacks something. */
+static void look_at_hubs(struct line *line, bool has_departures)
 {
-	if (now_ms < line->pushed_ms + PUSH_TICK_MS)
+	uint64_t now_ms = clock_monotonic_ms();
+	if (!has_departures && now_ms < line->looked_ms + LOOK_MS)
 		return;
-	line->pushed_ms = now_ms;
+	line->looked_ms = now_ms;
+	line_notice_departures(line, now_ms);
+	line_expire_hubs(line, now_ms);
 	line_push_repairs(line, now_ms);
 }
 
@@ -173,7 +183,7 @@ static void *run(void *data)
 		uint64_t now_ms = clock_monotonic_ms();
 		if (now_ms >= next_heartbeat(line))
 			line_send_heartbeat(line, now_ms);
-		wait_for_work(line);
+		struct readable readable = wait_for_work(line);
 		pthread_mutex_lock(&line->lock);
 		is_stopping = line->is_stopping;
 		bool is_active = line->is_active;
@@ -181,12 +191,11 @@ static void *run(void *data)
 		pthread_mutex_unlock(&line->lock);
 		line_send_queue(line);
 		follow_activations(line, is_active, activations);
-		line_receive_all(line);
+		if (readable.has_messages)
+			line_receive_all(line);
 		line_take_answers(line);
 		line->has_answers = !line_send_answers(line);
-		line_notice_departures(line, clock_monotonic_ms());
-		line_expire_hubs(line, clock_monotonic_ms());
-		push_repairs(line, clock_monotonic_ms());
+		look_at_hubs(line, readable.has_departures);
 	}
 	line_send_queue(line);
 	(void)line_send_answers(line);

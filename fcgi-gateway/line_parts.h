@@ -58,7 +58,7 @@ struct line {
 	uint64_t large_second, large_bytes; /* of volatile events, in that second */
 	bool has_answers;   /* that could not be sent yet */
 	uint64_t departure_ms, departed_look_ms; /* when a connection ended, and when hubs were last looked at for that */
-	uint64_t pushed_ms; /* when hubs were last looked at for what they lack */
+	uint64_t looked_ms; /* when hubs were last looked at */
 	bool is_changed; /* counts, since the last heartbeat */
 	unsigned seen_activations;
 };
