@@ -12,8 +12,8 @@ const example = (path, places) => {
 
 /** Where the examples have the system's places, the test has its own. */
 const places = ({ dir, program }) => ({
-	"/usr/sbin/roomcast-gateway": program, "/run/roomcast": dir, "/usr/share/roomcast/errors": join(top, "examples/errors"),
-	"/etc/lighttpd/roomcast-errors": join(top, "examples/lighttpd/errors"),
+	"/usr/sbin/roomcast-gateway": program, "/run/roomcast": dir, "/usr/share/roomcast/errors": join(dir, "errors"),
+	"/etc/lighttpd/roomcast-errors": join(dir, "lighttpd-errors"),
 });
 
 /** Sanitizers' options reach the front ends too, but for the search for leaks: it complains when it is killed in the middle. */

@@ -1,7 +1,7 @@
 // One contract behind every web server: what is answered, also when the gateway is away and when front ends are killed.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { chmodSync, chownSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, copyFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -31,6 +31,8 @@ class Site {
 		copyFileSync(join(build, "fcgi-gateway/roomcast-gateway"), this.program);
 		this.hubProgram = join(this.dir, "roomcast-hub");
 		copyFileSync(join(build, "hub/roomcast-hub"), this.hubProgram);
+		cpSync(join(top, "examples/errors"), join(this.dir, "errors"), { recursive: true });
+		cpSync(join(top, "examples/lighttpd/errors"), join(this.dir, "lighttpd-errors"), { recursive: true });
 		for (const name of ["www", "state", "fcgid"]) mkdirSync(join(this.dir, name));
 		if (isRoot) for (const name of ["", "www", "state", "fcgid"]) chownSync(join(this.dir, name), nobody, nobody);
 		this.running = [];
