@@ -194,7 +194,8 @@ for (const [name, server] of Object.entries(servers)) {
 			assert.equal(second.json.repeated, true);
 		});
 
-		test("front ends that are killed at any moment make nothing twice", { skip: !server.killEvery && "it has no front ends" }, async () => {
+		const testFrontEnds = server.killEvery ? test : () => {}; // the others have none
+		testFrontEnds("front ends that are killed at any moment make nothing twice", async () => {
 			const client = io(`http://127.0.0.1:${site.hubPort}`, { path: "/api/socket", transports: ["websocket"] });
 			const heard = [];
 			client.on("numbered", (n) => heard.push(n));
