@@ -10,10 +10,19 @@
 
 _Static_assert(API_KEY_DIGEST_LEN == 32, "SHA-256");
 
+static EVP_MD *sha256; /* looked up once: each look-up costs as much as the digest */
+
+static void fetch_sha256(void)
+{
+	sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+}
+
 int api_key_digest(struct bytes secret, unsigned char out[static API_KEY_DIGEST_LEN], struct error *err)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	unsigned len = 0;
-	if (EVP_Digest(secret.data, secret.len, out, &len, EVP_sha256(), NULL) != 1 || len != API_KEY_DIGEST_LEN)
+	pthread_once(&once, fetch_sha256);
+	if (!sha256 || EVP_Digest(secret.data, secret.len, out, &len, sha256, NULL) != 1 || len != API_KEY_DIGEST_LEN)
 		return error_set(err, ERROR_SYSTEM, "SHA-256 is not available");
 	return 0;
 }

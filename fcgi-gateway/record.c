@@ -36,7 +36,7 @@ static void add_end(struct record_reader *reader, uint16_t id, unsigned char sta
 }
 
 /* Section 3.4: a length of one byte, or of four with the highest bit set. */
-static int pair_length(struct bytes *rest, size_t *len, struct error *err)
+static inline int pair_length(struct bytes *rest, size_t *len, struct error *err)
 {
 	const unsigned char *data = (const unsigned char *)rest->data;
 	size_t used = rest->len && data[0] & 0x80 ? 4 : 1;
@@ -48,7 +48,7 @@ static int pair_length(struct bytes *rest, size_t *len, struct error *err)
 	return 0;
 }
 
-static int next_pair(struct bytes *rest, struct bytes *name, struct bytes *value, struct error *err)
+static inline int next_pair(struct bytes *rest, struct bytes *name, struct bytes *value, struct error *err)
 {
 	size_t name_len, value_len;
 	if (pair_length(rest, &name_len, err) || pair_length(rest, &value_len, err))
@@ -78,11 +78,11 @@ static int check_params(struct record_reader *reader, struct error *err)
 	return 0;
 }
 
-struct bytes record_param(const struct record_reader *reader, const char *wanted)
+struct bytes record_param(const struct record_reader *reader, const char *name)
 {
-	struct bytes rest = buffer_bytes(&reader->params), name, value, found = { "", 0 };
-	while (rest.len && next_pair(&rest, &name, &value, NULL) == 0)
-		if (bytes_equal_text(name, wanted))
+	struct bytes rest = buffer_bytes(&reader->params), wanted = bytes_of(name), given, value, found = { "", 0 };
+	while (rest.len && next_pair(&rest, &given, &value, NULL) == 0)
+		if (given.len == wanted.len && memcmp(given.data, wanted.data, wanted.len) == 0)
 			found = value;
 	return found;
 }

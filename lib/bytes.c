@@ -112,13 +112,17 @@ void buffer_add_format(struct buffer *buffer, const char *format, ...)
 	va_list arguments, again;
 	va_start(arguments, format);
 	va_copy(again, arguments);
-	int len = vsnprintf(NULL, 0, format, arguments);
+	size_t spare = buffer->data ? buffer->capacity - buffer->len : 0;
+	int len = vsnprintf(spare ? buffer->data + buffer->len : NULL, spare, format, arguments);
 	char *place = len < 0 ? NULL : buffer_reserve(buffer, (size_t)len);
 	if (place) {
-		vsnprintf(place, (size_t)len + 1, format, again);
+		if ((size_t)len >= spare)
+			vsnprintf(place, (size_t)len + 1, format, again);
 		buffer->len += (size_t)len;
 	} else {
 		buffer->has_failed = true;
+		if (spare)
+			buffer->data[buffer->len] = '\0';
 	}
 	va_end(again);
 	va_end(arguments);

@@ -1,7 +1,6 @@
 /* clock.c - clocks and timestamps. */
 #include <roomcast/clock.h>
 
-#include <stdio.h>
 #include <time.h>
 
 static uint64_t clock_ms(clockid_t id)
@@ -21,13 +20,25 @@ uint64_t clock_monotonic_ms(void)
 	return clock_ms(CLOCK_MONOTONIC);
 }
 
+static char *put_number(char *out, unsigned number, int digits, char behind)
+{
+	for (int i = digits; i-- > 0; number /= 10)
+		out[i] = (char)('0' + number % 10);
+	out[digits] = behind;
+	return out + digits + 1;
+}
+
 void timestamp_format(uint64_t wall_ms, char out[static TIMESTAMP_SIZE])
 {
 	time_t seconds = (time_t)(wall_ms / 1000);
 	struct tm utc;
 	gmtime_r(&seconds, &utc);
-	char text[80];
-	snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ", utc.tm_year + 1900, utc.tm_mon + 1,
-	         utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, (unsigned)(wall_ms % 1000));
-	snprintf(out, TIMESTAMP_SIZE, "%.24s", text);
+	out = put_number(out, (unsigned)utc.tm_year + 1900, 4, '-');
+	out = put_number(out, (unsigned)utc.tm_mon + 1, 2, '-');
+	out = put_number(out, (unsigned)utc.tm_mday, 2, 'T');
+	out = put_number(out, (unsigned)utc.tm_hour, 2, ':');
+	out = put_number(out, (unsigned)utc.tm_min, 2, ':');
+	out = put_number(out, (unsigned)utc.tm_sec, 2, '.');
+	out = put_number(out, (unsigned)(wall_ms % 1000), 3, 'Z');
+	*out = '\0';
 }
