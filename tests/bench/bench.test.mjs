@@ -1,12 +1,16 @@
 // The benchmark's tools at a tiny scale: everybody gets everything, and the report is made. No figure is judged.
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { Clock } from "./lib/clock.mjs";
+import { contest } from "./lib/contest.mjs";
+import { describeMachine } from "./lib/machine.mjs";
 import { Daemon, generate, load } from "./lib/processes.mjs";
 import { plot } from "./lib/plot.mjs";
+import { writeIntoReadme } from "./lib/readme.mjs";
 import { writeReport } from "./lib/report.mjs";
 import { median, Results } from "./lib/results.mjs";
 import { apiKey, bare, hub, stack, trivial } from "./lib/servers.mjs";
@@ -89,6 +93,8 @@ test("a server that is not there is said to be missing", async () => {
 	await assert.rejects(load(context.tools, { server: 1, clients: 2 }), /clients did not come to be; the first: client 0: Connection refused/);
 });
 
+const machine = { hardware: "2 x a processor, 1 GiB", system: "a system", versions: { bun: "1", nginx: "2" } };
+
 test("the report has medians, ratios of the same round, goals and plots", () => {
 	const results = new Results();
 	for (const [round, hubCost] of [[1, 105], [2, 300], [3, 109]])
@@ -97,10 +103,60 @@ test("the report has medians, ratios of the same round, goals and plots", () => 
 	assert.equal(median([5, 1, 3]), 3);
 	assert.equal(results.ratio("fanout", "hub", "bare", 1000, "cpuPerDelivery"), 1.05);
 	const output = join(context.directory, "report");
-	const markdown = writeReport(results, output, { command: "test", notes: ["a note"] });
-	assert.match(markdown, /1,000 clients, server CPU per delivery against the bare loop \| at most 1\.1 \| 1\.05 \| reached/);
+	const markdown = writeReport(results, output, { command: "test", notes: ["a note"], machine });
+	assert.match(markdown, /1,000 clients, server CPU per delivery against the bare loop \| at most 1\.1 \| 1\.05 \| yes/);
+	assert.match(markdown, /against nchan \| at least 1\.3 \| not measured \|/);
+	assert.match(markdown, /on 2 x a processor, 1 GiB, a system; bun 1, nginx 2\./);
+	assert.match(markdown, /!\[Server CPU per delivery\]\(cost\.svg\)/);
 	assert.equal(readFileSync(join(output, "report.md"), "utf8").trim(), markdown);
 	assert.equal(JSON.parse(readFileSync(join(output, "results.json"), "utf8")).rows.length, 12);
 	assert.match(readFileSync(join(output, "cost.svg"), "utf8"), /^<svg [\s\S]*>hub<\/text>[\s\S]*<\/svg>\n$/);
 	assert.equal(plot({ title: "", xLabel: "", yLabel: "", series: [] }), "");
+});
+
+test("the machine's description names the system and the versions of what is installed", () => {
+	const { hardware, system, versions } = describeMachine(build);
+	assert.match(hardware, /^\d+ x .+, \d+ GiB$/);
+	assert.match(system, /, Linux \d/);
+	assert.match(versions["socket.io"], /^4\.\S+ with ws \d\S* on node \d/);
+	assert.match(versions.roomcast, /^\d/);
+});
+
+test("README's table is that of a report, and what stands around it stays", () => {
+	const report = join(context.directory, "readme"), file = join(report, "README.md");
+	const results = new Results();
+	for (const [server, cost] of [["bare", 100], ["hub", 120]]) results.add("fanout", server, 1000, 1, { cpuPerDelivery: cost });
+	writeReport(results, report, { command: "tests/bench/run", machine });
+	const write = (inside) => `before\n<!-- benchmark: written by tests/bench/run --readme -->${inside}<!-- end of benchmark -->\nafter\n`;
+	writeFileSync(file, write("old figures"));
+	for (let times = 0; times < 2; times++) {
+		writeIntoReadme(file, join(report, "results.json"));
+		const text = readFileSync(file, "utf8");
+		assert.match(text, /^before\n<!-- benchmark[^]*`tests\/bench\/run` of \d{4}-\d\d-\d\d on 2 x a processor[^]*<!-- end of benchmark -->\nafter\n$/);
+		assert.match(text, /\| fan-out to 1,000 clients, server CPU per delivery against the bare loop \| at most 1\.1 \| 1\.2 \| \*\*no\*\* \|/);
+		assert.doesNotMatch(text, /old figures/);
+	}
+	writeFileSync(file, "no markers");
+	assert.throws(() => writeIntoReadme(file, join(report, "results.json")), /does not have the markers/);
+});
+
+test("a contest leaves out the rounds that do not fit into its time, and says so", async () => {
+	let time = 0;
+	const notes = [], results = new Results(), clock = new Clock(100, { first: 30, second: 90 }, () => time);
+	const start = [async () => ({ name: "one", stop: async () => {} })];
+	const run = (scenario, options) => {
+		clock.begin(scenario);
+		return contest({ clock, results, rounds: 3, note: (text) => notes.push(text), say: () => {} },
+			{ scenario, start, sizes: [1, 2], measure: async () => ({ value: (time += 5) }), ...options });
+	};
+	await run("first");
+	assert.equal(results.select("first", "one", 2).length, 2, "25 of 100 seconds are two rounds");
+	await run("second");
+	assert.equal(results.select("second", "one", 2).length, 3, "what the first left over is the second's");
+	assert.deepEqual(notes, ["first: 2 of 3 rounds in the time it has"]);
+	time = 99;
+	clock.expected.third = 1;
+	await run("third", { takes: 10 });
+	assert.equal(results.select("third", "one").length, 0);
+	assert.match(notes[1], /^third 1,2: left out/);
 });

@@ -1,8 +1,8 @@
 // Results as Markdown, JSON and plots.
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { cpus, release, totalmem } from "node:os";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { judge } from "./goals.mjs";
+import { machineText } from "./machine.mjs";
 import { plot } from "./plot.mjs";
 
 const per = (unit) => (value) => (Number.isFinite(value) ? `${number(value)} ${unit}` : "");
@@ -58,6 +58,13 @@ const tables = {
 		title: "Recovery on against off", x: "clients", against: "recovery off",
 		columns: { perSecond: ["deliveries/s", number], cpuPerDelivery: ["server CPU per delivery", per("ns")] },
 	},
+	"growth-clients": {
+		title: "Growth: more clients", x: "clients", against: "bare",
+		columns: {
+			cpuPerDelivery: ["server CPU per delivery", per("ns")], perSecond: ["deliveries/s", number],
+			p50: ["p50 at 20,000 deliveries a second", per("us")], p99: ["p99", per("us")], p999: ["p99.9", per("us")],
+		},
+	},
 	"growth-rooms": {
 		title: "Growth: rooms of ten clients", x: "rooms",
 		columns: { cpuPerEvent: ["server CPU per event", per("ns")], perSecond: ["deliveries/s", number] },
@@ -90,42 +97,57 @@ function table(results, scenario) {
 	return lines.join("\n");
 }
 
-function goalsTable(results) {
-	const judged = judge(results);
-	if (!judged.length) return "";
-	return ["### Goals", "", row(["figure", "goal", "measured", ""]), row(["---", "---", "--:", "---"]),
-		...judged.map(({ text, goal, value, isReached }) => row([text, goal, number(value), isReached ? "reached" : "**not reached**"]))].join("\n");
-}
+/** goals as judge() gives them. */
+export const goalsLines = (goals) => [row(["figure", "goal", "seen", "reached"]), row(["---", "---", "--:", "---"]),
+	...goals.map(({ text, goal, value, isReached }) =>
+		row([text, goal, ...(value === null ? ["not measured", ""] : [number(value), isReached ? "yes" : "**no**"])]))];
 
 const curves = [
 	["throughput.svg", "fanout", "perSecond", "Fan-out, closed loop", "clients", "deliveries per second"],
 	["cost.svg", "fanout", "cpuPerDelivery", "Server CPU per delivery", "clients", "ns"],
 	["bursts.svg", "bursts", "perSecond", "Bursts of 64", "clients", "deliveries per second"],
+	["latency-p50.svg", "latency", "p50", "p50 latency at 20,000 deliveries a second", "clients", "us"],
 	["latency.svg", "latency", "p99", "p99 latency at 20,000 deliveries a second", "clients", "us"],
+	["growth-clients.svg", "growth-clients", "cpuPerDelivery", "Server CPU per delivery, 100 to 10,000 clients", "clients", "ns"],
 	["growth-rooms.svg", "growth-rooms", "cpuPerEvent", "Server CPU per event, rooms of ten", "rooms", "ns"],
 	["growth-history.svg", "growth-history", "replayNs", "CPU to replay an event", "events in the history", "ns"],
 	["growth-hubs.svg", "growth-hubs", "cpuPerDelivery", "CPU of all hubs per delivery, 2,000 clients", "hubs", "ns"],
 ];
 
+/** Returns the lines that show them. */
 function writePlots(results, directory) {
+	const shown = [];
 	for (const [file, scenario, value, title, xLabel, yLabel] of curves) {
 		const series = results.unique(scenario, "server").map((name) => ({ name, points: results.curve(scenario, name, value) }));
 		const svg = plot({ title, xLabel, yLabel, series });
-		if (svg) writeFileSync(join(directory, file), svg);
+		if (!svg) continue;
+		writeFileSync(join(directory, file), svg);
+		shown.push(`![${title}](${file})`);
+	}
+	return shown;
+}
+
+/** What a delivery costs the more clients there are, of what fan-out and latency found. */
+function addGrowthOfClients(results) {
+	for (const { server, x, round, perSecond, cpuPerDelivery } of results.rows.filter(({ scenario }) => scenario === "fanout")) {
+		const latency = results.select("latency", server, x).find((candidate) => candidate.round === round);
+		if (latency && ["bare", "hub"].includes(server)) {
+			const { p50, p99, p999 } = latency;
+			results.add("growth-clients", server, x, round, { cpuPerDelivery, perSecond, p50, p99, p999 });
+		}
 	}
 }
 
-const machine = () =>
-	`${cpus().length} x ${cpus()[0].model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, ${readFileSync("/etc/os-release", "utf8").match(/^PRETTY_NAME="(.*)"/m)?.[1]}`;
-
-/** Writes report.md, results.json and the plots; returns the Markdown. */
-export function writeReport(results, directory, { notes = [], command }) {
+/** Writes report.md, results.json and the plots; returns the Markdown. machine: of describeMachine. */
+export function writeReport(results, directory, { notes = [], command, machine }) {
 	mkdirSync(directory, { recursive: true });
-	const head = [`# Benchmark`, "", `\`${command}\` on ${machine()}, server on one core, generator on the other. Medians of interleaved rounds; ratios are of the same round.`];
-	const markdown = [head.join("\n"), notes.map((note) => `- ${note}`).join("\n"), goalsTable(results),
-		...Object.keys(tables).filter((scenario) => results.unique(scenario, "x").length).map((scenario) => table(results, scenario))].filter(Boolean).join("\n\n");
+	addGrowthOfClients(results);
+	const goals = judge(results), date = new Date().toISOString().slice(0, 10);
+	const head = ["# Benchmark", "", `\`${command}\` of ${date} on ${machineText(machine)}. Server on one core, generator on the other. Medians of interleaved rounds; ratios are of the same round.`];
+	const markdown = [head.join("\n"), ["## Goals", "", ...goalsLines(goals)].join("\n"), notes.map((note) => `- ${note}`).join("\n"),
+		"## Figures", ...Object.keys(tables).filter((scenario) => results.unique(scenario, "x").length).map((scenario) => table(results, scenario)),
+		"## Curves", writePlots(results, directory).join("\n\n")].filter(Boolean).join("\n\n");
 	writeFileSync(join(directory, "report.md"), `${markdown}\n`);
-	writeFileSync(join(directory, "results.json"), `${JSON.stringify({ command, machine: machine(), notes, goals: judge(results), rows: results.rows }, null, 1)}\n`);
-	writePlots(results, directory);
+	writeFileSync(join(directory, "results.json"), `${JSON.stringify({ command, date, machine, notes, goals, rows: results.rows }, null, 1)}\n`);
 	return markdown;
 }

@@ -5,6 +5,9 @@ import { apiKey, bare, bun, bunProgram, hasNchan, hub, nchan, socketio, stack, t
 
 const everybody = () => [bare, hub, ...(bunProgram() ? [bun] : []), ...(hasNchan() ? [nchan] : []), socketio];
 
+/** Of clients, for the curves. */
+const allSizes = [100, 300, 1000, 3000, 10_000];
+
 const pids = (server) => ({ pids: server.pids.join() });
 
 const measured = async (context, server, options) => {
@@ -15,14 +18,14 @@ const measured = async (context, server, options) => {
 /** Publishes, waits until everybody has it, publishes again. */
 const closedLoop = (context, options) => async (server, clients) => {
 	const { perSecond, cpuPerDelivery, events, seconds } = await measured(context, server, {
-		measure: "closed", spin: true, clients, seconds: context.quick ? 0.5 : 2, ...options,
+		measure: "closed", spin: true, clients, seconds: context.quick ? 0.5 : 1.5, ...options,
 	});
 	return { perSecond, cpuPerDelivery, eventsPerSecond: events / seconds };
 };
 
 const fanout = (context) =>
 	contest(context, {
-		scenario: "fanout", start: everybody(), sizes: context.quick ? [1000] : [100, 300, 1000, 3000, 10_000], measure: closedLoop(context),
+		scenario: "fanout", start: everybody(), sizes: context.quick ? [1000] : allSizes, measure: closedLoop(context),
 	});
 
 const bursts = (context) =>
@@ -38,14 +41,14 @@ const rooms = (context) =>
 /** As many deliveries a second at each size. From before the event leaves the publisher. */
 const latencyOf = (context) => async (server, clients) => {
 	const { each, last } = await measured(context, server, {
-		measure: "rate", clients, rate: 20_000 / clients, seconds: context.quick ? 2 : 8,
+		measure: "rate", clients, rate: 20_000 / clients, seconds: context.quick ? 2 : clients === 1000 ? 8 : 3,
 	});
 	return { p50: each.p50, p99: each.p99, p999: each.p999, lastP50: last.p50, lastP99: last.p99 };
 };
 
 const latency = (context) =>
 	contest(context, {
-		scenario: "latency", start: everybody(), sizes: context.quick ? [1000] : [100, 1000, 10_000], measure: latencyOf(context),
+		scenario: "latency", start: context.quick ? [bare, hub] : everybody(), sizes: context.quick ? [1000] : allSizes, measure: latencyOf(context),
 	});
 
 /** From before the HTTP POST: through nginx, gateway, ZeroMQ and hub; socket.io's application is asked directly. */
@@ -65,27 +68,32 @@ const postsOf = (context) => async (server, publishers) => {
 	return { perSecond: found.perSecond, cpuPerPost: found.cpuPerPost, p50: found.p50, p99: found.p99 };
 };
 
+const journalStacks = (context) => context.journals.map(({ name, options }) => (c) => stack(c, { name, gateway: options }));
+
 const posts = (context) =>
 	contest(context, {
 		scenario: "posts", sizes: context.quick ? [64] : [1, 64], measure: postsOf(context),
-		start: [trivial, ...context.journals.map(({ name, options }) => (c) => stack(c, { name, gateway: options })), socketio, ...(hasNchan() ? [nchan] : [])],
+		start: context.quick ? [trivial, ...journalStacks(context).slice(0, 1)] : [trivial, ...journalStacks(context), socketio, ...(hasNchan() ? [nchan] : [])],
 	});
 
 /** Engine.IO and Socket.IO handshake, and the joining of a room. */
 const setups = (context) =>
 	contest(context, {
-		scenario: "setups", sizes: [5000], start: [hub, socketio],
+		scenario: "setups", sizes: [context.quick ? 2000 : 5000], start: [hub, socketio],
 		measure: async (server, clients) => {
 			const { ready } = await load(context.tools, { ...server.options, ...pids(server), clients, opening: 256, seconds: 0 });
 			return { perSecond: ready.perSecond, cpuMicroseconds: (ready.cpuSeconds / clients) * 1e6 };
 		},
 	});
 
+/** Seconds: each session has exactly one in such a time. */
+const heartbeat = 25;
+
 const idleMemory = (context, protocol) => async (server, clients) => {
 	const before = { ...memory(server.pids), kernel: kernelMemory() };
 	const values = {};
 	const { measured: found } = await load(context.tools,
-		{ ...server.options, ...(protocol && { protocol }), ...pids(server), clients, opening: 256, measure: "idle", seconds: context.quick ? 1 : 50 },
+		{ ...server.options, ...(protocol && { protocol }), ...pids(server), clients, opening: 256, measure: "idle", seconds: context.quick ? 0.2 : heartbeat },
 		{
 			steps: async ({ phase }) => {
 				if (phase !== "ready") return;
@@ -93,7 +101,7 @@ const idleMemory = (context, protocol) => async (server, clients) => {
 				for (const name of ["rss", "pss", "kernel"]) values[`${name}Bytes`] = ((after[name] - before[name]) * 1024) / clients;
 			},
 		});
-	return { ...values, cpuShare: found.cpuSeconds / found.seconds, heartbeats: found.heartbeats };
+	return context.quick ? values : { ...values, cpuShare: found.cpuSeconds / found.seconds, heartbeats: found.heartbeats };
 };
 
 /** A process is measured once, as it was started: what it has given back is not seen in later rounds. */
@@ -104,15 +112,15 @@ const idle = async (context) => {
 		...(context.quick ? [] : [["socket.io, polling", socketio, "polling"], ...(bunProgram() ? [["bun", bun]] : []), ...(hasNchan() ? [["nchan", nchan]] : [])]),
 	];
 	for (const [name, start, protocol] of kinds)
-		await contest(context, { scenario: "idle", sizes: [size], rounds: 1, start: [async (c) => Object.assign(await start(c), { name })], measure: idleMemory(context, protocol) });
+		await contest(context, { scenario: "idle", sizes: [size], rounds: 1, takes: context.quick ? 3 : 60, start: [async (c) => Object.assign(await start(c), { name })], measure: idleMemory(context, protocol) });
 };
 
 const fleet = (context) =>
 	contest(context, {
-		scenario: "fleet", sizes: [context.quick ? 5000 : 90_000], rounds: 1, start: [(c) => hub(c, { hubs: 5 })],
+		scenario: "fleet", sizes: [context.quick ? 5000 : 90_000], rounds: 1, takes: context.quick ? 5 : 90, start: [(c) => hub(c, { hubs: 5 })],
 		measure: async (server, clients) => {
 			const { ready, measured: found } = await load(context.tools, {
-				...server.options, ...pids(server), clients, processes: 5, opening: 64, measure: "idle", seconds: context.quick ? 1 : 50,
+				...server.options, ...pids(server), clients, processes: 5, opening: 64, measure: "idle", seconds: context.quick ? 1 : heartbeat,
 			});
 			return { readyPerSecond: ready.perSecond, cpuShare: found.cpuSeconds / found.seconds, heartbeats: found.heartbeats };
 		},
@@ -176,3 +184,15 @@ export const scenarios = {
 	fanout, bursts, rooms, latency, "end-to-end": endToEnd, posts, setups, idle, fleet, storm, recovery,
 	"growth-rooms": growthRooms, "growth-hubs": growthHubs, "growth-history": growthHistory,
 };
+
+/** About how many seconds each takes. */
+const seconds = {
+	fanout: 250, bursts: 90, rooms: 80, latency: 460, "end-to-end": 65, posts: 90, setups: 35, idle: 300, fleet: 75, storm: 75, recovery: 25,
+	"growth-rooms": 60, "growth-hubs": 50, "growth-history": 15,
+};
+const quickSeconds = { ...seconds, fanout: 20, bursts: 20, latency: 18, "end-to-end": 20, posts: 12, setups: 12, idle: 14, recovery: 10 };
+
+export const expectedSeconds = (isQuick) => (isQuick ? quickSeconds : seconds);
+
+/** Names that stand for several. */
+export const groups = { "growth-clients": ["fanout", "latency"] };
