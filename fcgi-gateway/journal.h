@@ -165,6 +165,9 @@ struct journal_operations {
 	/* ERROR_UNAVAILABLE: another process is the writer, or the store cannot be reached now. now_s: unix seconds, for the epoch.
 	 * line_endpoint: where hubs and front ends reach this process, kept for find_active. */
 	int (*open_writer)(struct journal *journal, uint64_t now_s, const char *line_endpoint, struct journal_writer **out, struct error *err);
+	/* After open_writer failed: true when this process has the writers' lock all the same, so that nobody else writes, and it can be read what
+	 * there is. *last is then the newest place known. The thread of open_writer; NULL: without a writer there is no lock. */
+	bool (*holds_lock)(struct journal *journal, struct place *last);
 	/* Fails only for want of memory: a reader may be opened before its store is there. */
 	int (*open_reader)(struct journal *journal, struct journal_reader **out, struct error *err);
 	/* The line endpoint of whoever opened a writer last; "" when it is not known. */

@@ -101,6 +101,18 @@ struct bytes sqlite_bytes(sqlite3_stmt *statement, int column)
 
 /* --- opening --- */
 
+/* What has a meaning in a URI is escaped. */
+static void add_frozen_uri(const char *path, struct buffer *out)
+{
+	buffer_add_text(out, "file:");
+	for (const char *at = path; *at; at++)
+		if (strchr("%?#", *at))
+			buffer_add_format(out, "%%%02X", (unsigned char)*at);
+		else
+			buffer_add_char(out, *at);
+	buffer_add_text(out, "?immutable=1");
+}
+
 int sqlite_file_ask(struct sqlite_file *file, const char *sql, int64_t *out, struct error *err)
 {
 	sqlite3_stmt *statement;
@@ -175,12 +187,22 @@ static int set_wal(struct sqlite_file *file, struct error *err)
 	return is_wal ? 0 : error_set(err, ERROR_SYSTEM, "journal: this file system does not take SQLite's WAL");
 }
 
-static int set_up(struct sqlite_file *file, bool is_writer, struct error *err)
+/* SQLite keeps the WAL's index in memory of its own then. */
+static int set_alone(struct sqlite_file *file, struct error *err)
+{
+	sqlite3_db_config(file->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	file->is_alone = true;
+	return sqlite_file_execute(file, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON", err);
+}
+
+static int set_up(struct sqlite_file *file, enum sqlite_access access, struct error *err)
 {
 	char limit[64];
 	sqlite3_extended_result_codes(file->db, 1);
-	sqlite3_busy_timeout(file->db, is_writer ? WRITER_BUSY_MS : READER_BUSY_MS);
-	if (!is_writer)
+	sqlite3_busy_timeout(file->db, access == ACCESS_WRITE ? WRITER_BUSY_MS : READER_BUSY_MS);
+	if (access == ACCESS_ALONE && set_alone(file, err))
+		return -1;
+	if (access != ACCESS_WRITE)
 		return check_schema(file, false, err);
 	if (sqlite3_db_readonly(file->db, "main"))
 		return error_set(err, ERROR_UNAVAILABLE, "journal: the file cannot be written");
@@ -191,17 +213,33 @@ static int set_up(struct sqlite_file *file, bool is_writer, struct error *err)
 	    || check_schema(file, true, err) ? -1 : 0;
 }
 
-int sqlite_file_open(struct sqlite_file *file, const char *path, bool is_writer, struct error *err)
+static int open_connection(sqlite3 **db, const char *path, enum sqlite_access access)
+{
+	static const int flags[] = {
+		[ACCESS_WRITE] = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+		[ACCESS_READ] = SQLITE_OPEN_READONLY,
+		[ACCESS_ALONE] = SQLITE_OPEN_READWRITE,
+		[ACCESS_FROZEN] = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI,
+	};
+	struct buffer uri = { 0 };
+	if (access == ACCESS_FROZEN)
+		add_frozen_uri(path, &uri);
+	int code = uri.has_failed ? SQLITE_NOMEM
+	                          : sqlite3_open_v2(uri.data ? uri.data : path, db, flags[access] | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, NULL);
+	buffer_deinit(&uri);
+	return code;
+}
+
+int sqlite_file_open(struct sqlite_file *file, const char *path, enum sqlite_access access, struct error *err)
 {
 	struct stat stats;
-	int flags = is_writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
 	*file = (struct sqlite_file){ 0 };
-	if (sqlite3_open_v2(path, &file->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, NULL) != SQLITE_OK) {
+	if (open_connection(&file->db, path, access) != SQLITE_OK) {
 		if (file->db)
 			sqlite_file_error(file, err);
 		else
 			error_set(err, ERROR_UNAVAILABLE, "no memory");
-	} else if (set_up(file, is_writer, err) == 0) {
+	} else if (set_up(file, access, err) == 0) {
 		if (stat(path, &stats) == 0) {
 			file->device = stats.st_dev;
 			file->inode = stats.st_ino;

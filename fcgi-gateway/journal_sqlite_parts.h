@@ -24,12 +24,21 @@ struct sqlite_file {
 	sqlite3 *db;
 	sqlite3_stmt **statements;
 	size_t statement_count;
+	bool is_alone;
 	dev_t device;  /* what was opened, to notice that another file stands in its place */
 	ino_t inode;
 };
 
-/* An existing file, or with is_writer a new one too. Statements are of the texts; #columns in them becomes the names of journal_columns. */
-int sqlite_file_open(struct sqlite_file *file, const char *path, bool is_writer, struct error *err) MUST_CHECK;
+enum sqlite_access {
+	ACCESS_WRITE,  /* a new file too */
+	ACCESS_READ,
+	/* When a full or read-only disk has no room for the memory that connections share; only for who holds the writers' lock. */
+	ACCESS_ALONE,  /* no other connection meanwhile; the file itself must be writable, and is not written */
+	ACCESS_FROZEN, /* the file without its WAL: when there is none */
+};
+
+/* Statements are of the texts; #columns in them becomes the names of journal_columns. */
+int sqlite_file_open(struct sqlite_file *file, const char *path, enum sqlite_access access, struct error *err) MUST_CHECK;
 int sqlite_file_prepare(struct sqlite_file *file, const char *const texts[], size_t count, struct error *err) MUST_CHECK;
 void sqlite_file_close(struct sqlite_file *file);
 /* -1: the path leads elsewhere by now. */
@@ -57,7 +66,10 @@ struct sqlite_writer;
 struct sqlite_journal {
 	struct journal journal;
 	struct journal_settings settings;
-	char *path;
+	char *path, *wal_path;
+	struct state_dir state_dir;  /* the writers' lock, from the first time it is had; of open_writer's thread */
+	atomic_bool has_lock;
+	pthread_mutex_t alone_lock; /* of ACCESS_ALONE, and of opening a writer */
 	pthread_mutex_t trim_lock;  /* taken before write_lock */
 	pthread_mutex_t write_lock; /* of writer's connection, and of writer */
 	struct sqlite_writer *writer;
@@ -66,6 +78,9 @@ struct sqlite_journal {
 };
 
 void sqlite_journal_keep_mac_key(struct sqlite_journal *journal, struct bytes key);
+/* For reading, in whichever way there is. */
+int sqlite_journal_open_file(struct sqlite_journal *journal, struct sqlite_file *file, struct error *err) MUST_CHECK;
+void sqlite_journal_close_file(struct sqlite_journal *journal, struct sqlite_file *file);
 
 /* --- journal_sqlite_writer.c --- */
 
@@ -74,7 +89,6 @@ struct sqlite_writer {
 	struct sqlite_journal *journal;
 	struct sqlite_file file;
 	struct sqlite_file maintenance;  /* the trim thread's, under trim_lock; writes only under write_lock */
-	struct state_dir state_dir;
 	uint64_t base;                   /* id of the row before this epoch's first */
 	/* The newest row: committed, pending, and pending at the savepoint. */
 	struct sqlite_tail { uint64_t seq, total; } stored, pending, marked;

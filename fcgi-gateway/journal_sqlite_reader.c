@@ -57,13 +57,13 @@ static int step(struct sqlite_reader *self, enum statement which, struct error *
 
 static void disconnect(struct sqlite_reader *self)
 {
-	sqlite_file_close(&self->file);
+	sqlite_journal_close_file(self->journal, &self->file);
 	self->is_open = false;
 }
 
 static int connect_file(struct sqlite_reader *self, struct error *err)
 {
-	if (sqlite_file_open(&self->file, self->journal->path, false, err))
+	if (sqlite_journal_open_file(self->journal, &self->file, err))
 		return -1;
 	self->is_open = true;
 	if (sqlite_file_prepare(&self->file, texts, STATEMENT_COUNT, err) == 0 && step(self, MAC_KEY, err) > 0) {

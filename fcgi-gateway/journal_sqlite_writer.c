@@ -293,7 +293,6 @@ void sqlite_writer_free(struct sqlite_writer *self)
 {
 	sqlite_file_close(&self->maintenance);
 	sqlite_file_close(&self->file);
-	state_dir_close(&self->state_dir);
 	buffer_deinit(&self->found);
 	buffer_deinit(&self->list);
 	free(self);

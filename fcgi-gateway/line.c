@@ -69,9 +69,10 @@ void line_figures(struct line *line, struct line_figures *out)
 }
 
 /* Called with the lock held. */
-static void set_active(struct line *line, bool is_active)
+static void set_active(struct line *line, bool is_active, bool is_reading)
 {
 	line->is_active = is_active;
+	line->is_reading = is_reading;
 	line->activations++;
 	pthread_cond_broadcast(&line->reported);
 	pthread_cond_broadcast(&line->drained);
@@ -82,14 +83,26 @@ void line_activate(struct line *line, uint64_t epoch)
 {
 	pthread_mutex_lock(&line->lock);
 	line->published = place_larger(line->published, (struct place){ epoch, 0 });
-	set_active(line, true);
+	set_active(line, true, false);
+	pthread_mutex_unlock(&line->lock);
+}
+
+void line_read_on(struct line *line, struct place last)
+{
+	pthread_mutex_lock(&line->lock);
+	struct place published = place_larger(line->published, last);
+	if (!line->is_reading || place_compare(published, line->published) != 0) {
+		line->published = published;
+		set_active(line, true, true);
+	}
 	pthread_mutex_unlock(&line->lock);
 }
 
 void line_deactivate(struct line *line)
 {
 	pthread_mutex_lock(&line->lock);
-	set_active(line, false);
+	if (line->is_active)
+		set_active(line, false, false);
 	pthread_mutex_unlock(&line->lock);
 }
 
@@ -99,6 +112,14 @@ struct place line_published(struct line *line)
 	struct place published = line->published;
 	pthread_mutex_unlock(&line->lock);
 	return published;
+}
+
+uint64_t line_numbering(struct line *line)
+{
+	pthread_mutex_lock(&line->lock);
+	uint64_t instance = line->is_reading ? 0 : line->instance;
+	pthread_mutex_unlock(&line->lock);
+	return instance;
 }
 
 bool line_is_active(struct line *line)

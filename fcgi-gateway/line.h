@@ -74,7 +74,10 @@ struct line *line_new(struct journal *journal, const struct line_settings *setti
 
 /* The sequencer's thread: from now on this process decides order, in that epoch. Again for a later epoch, without line_deactivate too. */
 void line_activate(struct line *line, uint64_t epoch);
-/* The writer is lost: hubs are told to look elsewhere. */
+/* Nobody can write now, and this process has the writers' lock: hubs are served from what can be read. last is known to be stored. Nothing
+ * changes when it was said before. */
+void line_read_on(struct line *line, struct place last);
+/* Another process may be the writer: hubs are told to look elsewhere. */
 void line_deactivate(struct line *line);
 bool line_is_active(struct line *line); /* any thread */
 

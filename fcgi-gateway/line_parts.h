@@ -45,7 +45,8 @@ struct line {
 	size_t queue_bytes;
 	bool is_stopping;
 	bool is_active;
-	unsigned activations;   /* how often is_active or the epoch changed */
+	bool is_reading;        /* active without a writer */
+	unsigned activations;   /* how often these or the epoch changed */
 	struct hubs hubs;       /* written by the line thread only, which reads it without the lock */
 	struct place published; /* on PUB; epoch 0: never active */
 	pthread_cond_t reported; /* somebody's acknowledgement, or its end */
@@ -64,6 +65,8 @@ struct line {
 };
 
 struct place line_published(struct line *line);
+/* Who numbers the events of the epoch, as hubs are told: 0 when nobody does now. */
+uint64_t line_numbering(struct line *line);
 void line_count(struct line *line, enum line_counter counter);
 
 /* --- line_sockets.c --- */

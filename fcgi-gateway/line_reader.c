@@ -32,13 +32,21 @@ struct line_reader {
 
 /* --- questions --- */
 
-void question_free(struct question *question)
+void question_forget(struct question *question)
 {
 	struct parcel *parcel, *next;
 	DL_FOREACH_SAFE(question->parcels, parcel, next) {
 		buffer_deinit(&parcel->packed);
 		free(parcel);
 	}
+	question->parcels = NULL;
+	question->epoch_count = 0;
+	question->has_key = false;
+}
+
+void question_free(struct question *question)
+{
+	question_forget(question);
 	free(question);
 }
 

@@ -48,6 +48,8 @@ struct question {
 };
 
 void question_free(struct question *question);
+/* Nothing was found out. */
+void question_forget(struct question *question);
 
 struct line_reader *line_reader_new(struct line *line, struct journal *journal, struct error *err);
 void line_reader_free(struct line_reader *reader);

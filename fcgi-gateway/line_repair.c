@@ -70,12 +70,13 @@ static struct message_list list_epochs(struct place published, const struct ques
 static enum delivery send_welcome(struct line *line, const struct hub *hub, const struct question *question)
 {
 	struct place published = line_published(line);
+	uint64_t instance = line_numbering(line);
 	struct epoch_texts *epochs = malloc(sizeof(*epochs));
 	if (!epochs)
 		return DELIVERY_FULL;
 	struct message welcome = {
 		.kind = MESSAGE_WELCOME, .epoch = published.epoch, .last_seq = published.seq, .time_ms = clock_wall_ms(),
-		.instance = line->instance, .endpoint = bytes_of(line->endpoint), .epochs = list_epochs(published, question, epochs),
+		.instance = instance, .endpoint = bytes_of(line->endpoint), .epochs = list_epochs(published, question, epochs),
 		.start_epoch = question->start.epoch, .start_seq = question->start.seq,
 		.key = { (const char *)question->key, question->has_key ? sizeof(question->key) : 0 },
 	};
@@ -88,8 +89,11 @@ static void on_greeting(struct line *line, struct hub *hub, struct question *que
 {
 	const struct parcel *parcel;
 	set_greeted(line, hub, false);
-	if (question->has_failed)
+	/* A hub in the present epoch need not know of others, nor what it was told before: it is welcome to whatever else there is. */
+	if (question->has_failed && hub->epoch != line_published(line).epoch)
 		return;
+	if (question->has_failed)
+		question_forget(question);
 	enum delivery delivery = send_welcome(line, hub, question);
 	DL_FOREACH(question->parcels, parcel)
 		if (delivery == DELIVERED)

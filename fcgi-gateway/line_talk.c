@@ -11,6 +11,7 @@
 enum { INBOUND_BURST = 256 }; /* messages read before the rest gets its turn */
 
 static const char standby[] = "this gateway is a standby";
+static const char behind[] = "this gateway cannot write, and the journal that it reads ends before this hub's epoch";
 
 void line_send_heartbeat(struct line *line, uint64_t now_ms)
 {
@@ -28,7 +29,7 @@ void line_send_heartbeat(struct line *line, uint64_t now_ms)
 	pthread_mutex_unlock(&line->lock);
 	struct message message = {
 		.kind = MESSAGE_HEARTBEAT, .epoch = published.epoch, .last_seq = published.seq, .wants_report = wants_report,
-		.time_ms = clock_wall_ms(), .clients = hubs_clients(&line->hubs), .instance = line->instance,
+		.time_ms = clock_wall_ms(), .clients = hubs_clients(&line->hubs), .instance = line_numbering(line),
 		.hubs = { items, line->hubs.count },
 	};
 	struct buffer packed = { 0 };
@@ -72,6 +73,11 @@ static void on_hello(struct line *line, const struct routing_id *from, const str
 	struct hub *hub = NULL;
 	if (!line_is_active(line)) {
 		refuse(line, from, standby);
+		return;
+	}
+	/* In its present epoch an older copy of the journal must not be taken for a new one: it is not followed before there is one. */
+	if (!line_numbering(line) && hello->epoch > line_published(line).epoch) {
+		refuse(line, from, behind);
 		return;
 	}
 	pthread_mutex_lock(&line->lock);

@@ -61,6 +61,13 @@ static void deactivate(void *data)
 	line_deactivate(gateway->line);
 }
 
+static void read_on(void *data, struct place last)
+{
+	struct gateway *gateway = data;
+	line_read_on(gateway->line, last);
+	forward_set_target(gateway->forward, "");
+}
+
 /* What comes here is handed on to whoever is active, if that is somebody else. */
 static void stand_by(void *data)
 {
@@ -70,6 +77,7 @@ static void stand_by(void *data)
 	if (gateway->journal->operations->find_active(gateway->journal, endpoint, sizeof(endpoint), &err)
 	    || strcmp(endpoint, gateway->line_endpoint) == 0)
 		endpoint[0] = '\0';
+	line_deactivate(gateway->line);
 	forward_set_target(gateway->forward, endpoint);
 }
 
@@ -120,7 +128,9 @@ static int open_publishing(struct process *process, const struct gateway_config 
 		.queue_events = QUEUE_EVENTS, .queue_bytes = QUEUE_BYTES, .group_events = GROUP_EVENTS, .timeout_ms = (uint64_t)config->publish_timeout,
 		.stall_ms = (uint64_t)config->publish_timeout / 2, .retry_ms = RETRY_MS, .check_ms = CHECK_MS, .line_endpoint = config->line, .wall_ms = clock_wall_ms,
 	};
-	struct sequencer_sink sink = { .activate = activate, .deactivate = deactivate, .stand_by = stand_by, .publish = publish, .data = gateway };
+	struct sequencer_sink sink = {
+		.activate = activate, .deactivate = deactivate, .read_on = read_on, .stand_by = stand_by, .publish = publish, .data = gateway,
+	};
 	gateway->line_endpoint = config->line;
 	if (open_journal(gateway, config, err) || open_line(process, config, err))
 		return -1;

@@ -20,7 +20,8 @@ enum { CLOCK_SLACK_MS = 1000 };
 const char *sequencer_state_name(enum sequencer_state state)
 {
 	static const char *const names[] = {
-		[SEQUENCER_OPENING] = "opening", [SEQUENCER_ACTIVE] = "active", [SEQUENCER_STANDBY] = "standby", [SEQUENCER_FAILED] = "failed",
+		[SEQUENCER_OPENING] = "opening", [SEQUENCER_ACTIVE] = "active", [SEQUENCER_READING] = "reading", [SEQUENCER_STANDBY] = "standby",
+		[SEQUENCER_FAILED] = "failed",
 	};
 	return names[state];
 }
@@ -214,29 +215,42 @@ static void set_reason(struct sequencer *sequencer, const char *reason)
 	snprintf(sequencer->reason, sizeof(sequencer->reason), "%s", reason);
 }
 
+/* Called without the lock. */
+static enum sequencer_state be_refused(struct sequencer *sequencer, const struct error *err)
+{
+	struct journal *journal = sequencer->journal;
+	struct place last;
+	if (journal->operations->holds_lock && journal->operations->holds_lock(journal, &last)) {
+		sequencer->sink.read_on(sequencer->sink.data, last);
+		return SEQUENCER_READING;
+	}
+	sequencer->sink.stand_by(sequencer->sink.data);
+	return err->code == ERROR_UNAVAILABLE ? SEQUENCER_STANDBY : SEQUENCER_FAILED;
+}
+
 static void open_writer(struct sequencer *sequencer)
 {
 	struct journal *journal = sequencer->journal;
 	struct journal_writer *writer = NULL;
 	struct error err = { 0 };
+	enum sequencer_state state = SEQUENCER_ACTIVE;
 	pthread_mutex_unlock(&sequencer->lock);
 	int result = journal->operations->open_writer(journal, sequencer->settings.wall_ms() / 1000, sequencer->settings.line_endpoint, &writer, &err);
 	if (result == 0) {
 		log_info("msg=\"journal is open\" journal=%s epoch=%" PRIu64, journal->operations->name, writer->last.epoch);
 		sequencer->sink.activate(sequencer->sink.data, writer->last.epoch);
 	} else {
-		sequencer->sink.stand_by(sequencer->sink.data);
+		state = be_refused(sequencer, &err);
 	}
 	pthread_mutex_lock(&sequencer->lock);
+	sequencer->state = state;
 	if (result == 0) {
 		sequencer->writer = writer;
 		sequencer->last = sequencer->shown = writer->last;
-		sequencer->state = SEQUENCER_ACTIVE;
 		set_reason(sequencer, "");
 	} else {
 		if (strcmp(sequencer->reason, err.text) != 0)
-			log_warning("msg=\"journal cannot be opened\" journal=%s error=\"%s\"", journal->operations->name, err.text);
-		sequencer->state = err.code == ERROR_UNAVAILABLE ? SEQUENCER_STANDBY : SEQUENCER_FAILED;
+			log_warning("msg=\"journal cannot be opened\" journal=%s state=%s error=\"%s\"", journal->operations->name, sequencer_state_name(state), err.text);
 		set_reason(sequencer, err.text);
 	}
 	atomic_store(&sequencer->is_active, result == 0);

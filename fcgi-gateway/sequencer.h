@@ -30,7 +30,9 @@ struct sequencer_settings {
 struct sequencer_sink {
 	void (*activate)(void *data, uint64_t epoch); /* a writer is open; before the first publish of its epoch */
 	void (*deactivate)(void *data);               /* it is lost */
-	void (*stand_by)(void *data);                 /* after each attempt to open one that failed */
+	/* After each attempt to open one that failed: this process has the writers' lock all the same, and last is known to be stored; or not. */
+	void (*read_on)(void *data, struct place last);
+	void (*stand_by)(void *data);
 	/* In order, after the commit and before the publisher is answered. */
 	void (*publish)(void *data, uint64_t epoch, uint64_t seq, struct bytes packed);
 	void *data;
@@ -39,6 +41,7 @@ struct sequencer_sink {
 enum sequencer_state {
 	SEQUENCER_OPENING,     /* the first attempt to open a writer is under way */
 	SEQUENCER_ACTIVE,
+	SEQUENCER_READING,     /* this process is to be the writer, and the journal cannot be written: reason */
 	SEQUENCER_STANDBY,     /* another process is the writer, or the store cannot be reached */
 	SEQUENCER_FAILED,      /* the store is there, and no writer can be opened: reason */
 };

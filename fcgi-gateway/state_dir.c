@@ -2,7 +2,6 @@
 #include "state_dir.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -24,6 +23,8 @@ int state_dir_open(const char *path, struct state_dir *out, struct error *err)
 	if (out->fd < 0)
 		return error_set(err, ERROR_SYSTEM, "state directory %s: %s", path, strerror(errno));
 	out->lock_fd = openat(out->fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (out->lock_fd < 0 && errno == EROFS)
+		out->lock_fd = openat(out->fd, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (out->lock_fd < 0) {
 		error_set(err, ERROR_SYSTEM, "%s/lock: %s", path, strerror(errno));
 	} else if (flock(out->lock_fd, LOCK_EX | LOCK_NB)) {
@@ -47,8 +48,13 @@ void state_dir_close(struct state_dir *dir)
 	*dir = (struct state_dir){ -1, -1 };
 }
 
-/* *stored is 0 when there is no file yet. */
-static int read_epoch(const struct state_dir *dir, uint64_t *stored, struct error *err)
+bool state_dir_is_at(const struct state_dir *dir, const char *path)
+{
+	struct stat ours, there;
+	return dir->fd >= 0 && fstat(dir->fd, &ours) == 0 && stat(path, &there) == 0 && ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+}
+
+int state_dir_last_epoch(const struct state_dir *dir, uint64_t *stored, struct error *err)
 {
 	char text[32] = "";
 	*stored = 0;
@@ -84,7 +90,7 @@ static int write_epoch(const struct state_dir *dir, uint64_t epoch, struct error
 int state_dir_next_epoch(const struct state_dir *dir, uint64_t now_s, uint64_t *epoch, struct error *err)
 {
 	uint64_t stored;
-	if (read_epoch(dir, &stored, err))
+	if (state_dir_last_epoch(dir, &stored, err))
 		return -1;
 	*epoch = stored + 1 > now_s ? stored + 1 : now_s;
 	return write_epoch(dir, *epoch, err);

@@ -2,6 +2,7 @@
 #ifndef ROOMCAST_GATEWAY_STATE_DIR_H
 #define ROOMCAST_GATEWAY_STATE_DIR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <roomcast/error.h>
@@ -12,10 +13,14 @@ struct state_dir {
 };
 
 /* Makes the directory (mode 0700) when it is missing, and takes its lock: ERROR_UNAVAILABLE when another process
- * has it. */
+ * has it. On a read-only disk there is a lock too, when the file was made before. */
 int state_dir_open(const char *path, struct state_dir *out, struct error *err) MUST_CHECK;
+/* False: it is not open, or the path leads to another directory by now. */
+bool state_dir_is_at(const struct state_dir *dir, const char *path);
 void state_dir_close(struct state_dir *dir);
 
+/* The epoch that was used last; 0: none was. */
+int state_dir_last_epoch(const struct state_dir *dir, uint64_t *stored, struct error *err) MUST_CHECK;
 /* max(stored + 1, now_s), on disk when this returns: no epoch is used twice, whatever the clock does. A file that
  * cannot be understood is an error rather than a guess. */
 int state_dir_next_epoch(const struct state_dir *dir, uint64_t now_s, uint64_t *epoch, struct error *err) MUST_CHECK;

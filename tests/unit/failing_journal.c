@@ -172,7 +172,19 @@ static int failing_open_reader(struct journal *journal, struct journal_reader **
 	return memory->operations->open_reader(memory, out, err);
 }
 
-static const struct journal_operations operations = { .name = "failing", .open_writer = failing_open_writer, .open_reader = failing_open_reader };
+static bool failing_holds_lock(struct journal *journal, struct place *last)
+{
+	struct failing_journal *failing = (struct failing_journal *)journal;
+	pthread_mutex_lock(&failing->lock);
+	bool holds_lock = failing->holds_lock;
+	pthread_mutex_unlock(&failing->lock);
+	*last = (struct place){ 5, 7 };
+	return holds_lock;
+}
+
+static const struct journal_operations operations = {
+	.name = "failing", .open_writer = failing_open_writer, .holds_lock = failing_holds_lock, .open_reader = failing_open_reader,
+};
 
 struct failing_journal *failing_journal_new(void)
 {

@@ -28,6 +28,7 @@ struct failing_journal {
 	bool is_held;         /* begin waits while it is */
 	bool is_inside;       /* somebody waits in begin */
 	bool is_lost;
+	bool holds_lock;      /* also without a writer; what is known is (5, 7) */
 	unsigned writers;     /* open now */
 };
 

@@ -24,7 +24,8 @@ static struct {
 	struct place published[PUBLISHED_MAX];
 	size_t count;
 	uint64_t active; /* the epoch; 0: not */
-	unsigned activations, deactivations, stand_bys;
+	unsigned activations, deactivations, read_ons, stand_bys;
+	struct place read_on;
 } sink = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static struct failing_journal *journal;
@@ -45,6 +46,15 @@ static void on_deactivate(void *data)
 	pthread_mutex_lock(&sink.lock);
 	sink.active = 0;
 	sink.deactivations++;
+	pthread_mutex_unlock(&sink.lock);
+}
+
+static void on_read_on(void *data, struct place last)
+{
+	(void)data;
+	pthread_mutex_lock(&sink.lock);
+	sink.read_ons++;
+	sink.read_on = last;
 	pthread_mutex_unlock(&sink.lock);
 }
 
@@ -84,7 +94,7 @@ static void open_settings(struct sequencer_settings settings)
 	settings.check_ms = settings.check_ms ? settings.check_ms : 10 * DEADLINE_MS;
 	settings.line_endpoint = "ipc://here";
 	settings.wall_ms = fixed_time;
-	sequencer = sequencer_new(&journal->journal, &settings, (struct sequencer_sink){ on_activate, on_deactivate, on_stand_by, on_publish, NULL }, NULL);
+	sequencer = sequencer_new(&journal->journal, &settings, (struct sequencer_sink){ on_activate, on_deactivate, on_read_on, on_stand_by, on_publish, NULL }, NULL);
 	assert_non_null(sequencer);
 	sequencer_wait_opened(sequencer, DEADLINE_MS);
 }
@@ -284,6 +294,28 @@ static void test_while_there_is_no_writer(void **state)
 	assert_true(sequencer_is_active(sequencer) && sink.activations == 1);
 	assert_int_equal(submit_plain(&place), SUBMISSION_STORED);
 	assert_int_equal(place.seq, 1);
+	close_all();
+}
+
+static void test_the_lock_without_a_writer(void **state)
+{
+	(void)state;
+	struct place place;
+	struct submission_result result;
+	sink.count = sink.active = sink.activations = sink.stand_bys = sink.read_ons = 0;
+	journal = failing_journal_new();
+	journal->holds_lock = true;
+	failing_journal_set(journal, STEP_OPEN, FAIL_ALONE, 1000000);
+	open_settings((struct sequencer_settings){ .queue_events = 10, .timeout_ms = DEADLINE_MS, .stall_ms = DEADLINE_MS });
+	wait_for_state(SEQUENCER_READING);
+	assert_false(sequencer_is_active(sequencer));
+	assert_int_equal(submit(plain, NULL, &result), SUBMISSION_REFUSED);
+	submission_result_deinit(&result);
+	failing_journal_set(journal, STEP_NONE, FAIL_ALONE, 0);
+	wait_for_state(SEQUENCER_ACTIVE);
+	assert_true(sink.read_ons > 0 && sink.stand_bys == 0 && sink.activations == 1);
+	assert_int_equal(place_compare(sink.read_on, (struct place){ 5, 7 }), 0);
+	assert_int_equal(submit_plain(&place), SUBMISSION_STORED);
 	close_all();
 }
 
@@ -713,6 +745,7 @@ int main(void)
 		cmocka_unit_test(test_one_order_without_holes),
 		cmocka_unit_test(test_failures_at_every_step),
 		cmocka_unit_test(test_while_there_is_no_writer),
+		cmocka_unit_test(test_the_lock_without_a_writer),
 		cmocka_unit_test(test_an_idle_writer_that_is_lost),
 		cmocka_unit_test(test_keys_and_versions_within_a_group),
 		cmocka_unit_test(test_judgements_of_a_failed_group_do_not_stand),
