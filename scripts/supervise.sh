@@ -8,7 +8,7 @@
 declare -A pid_of=() start_again_at=()
 daemons=() # in the order of their start
 restart_delay=1000000
-stop_deadline=10000000 # sanitizers look for leaks at the end, which takes a while
+stop_deadline=30000000 # sanitizers look for leaks at the end, which takes a while
 
 supervise_quietly() {
 	exec 6>&2 2>>"$logs/run.log"
@@ -110,6 +110,7 @@ stop_daemons() {
 		set_now
 	done
 	for name in "${daemons[@]}"; do
+		! is_alive "$name" || note "$name did not end and was killed"
 		[[ -z ${pid_of[$name]} ]] || kill -KILL -- "-${pid_of[$name]}" 2>/dev/null
 		rm -f "$state/$name.pid"
 	done

@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+
+import { after, before, test } from "../lib/bounded.mjs";
 import { Clock } from "./lib/clock.mjs";
 import { contest } from "./lib/contest.mjs";
 import { describeMachine } from "./lib/machine.mjs";
@@ -71,7 +72,7 @@ test("heartbeats are answered, and everybody comes back after a cut", () =>
 		}
 	}));
 
-test("a POST goes through nginx and gateway to the clients", { timeout: 60_000 }, () =>
+test("a POST goes through nginx and gateway to the clients", () =>
 	withServer((c) => stack(c, { name: "a name" }), async (server) => {
 		const { measured } = await run(server, { measure: "rate", clients: 5, rate: 20, seconds: 0.5 }, { env: { ROOMCAST_API_KEY: apiKey } });
 		assert.equal(measured.deliveries, 50);

@@ -1,9 +1,10 @@
 // The demo as people see it: pages of several users in headless Chromium, the whole system behind them.
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, test } from "node:test";
 import { chromium } from "playwright-core";
 
+import { after, afterEach, before, describe, test } from "../lib/bounded.mjs";
 import { Roomcast } from "../integration/roomcast.mjs";
+import { within } from "../lib/deadline.mjs";
 
 // The flags keep Chromium from looking for anything outside this machine.
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -21,21 +22,24 @@ describe("the equipment board", () => {
 
 	before(async () => {
 		roomcast = await Roomcast.start({ hubs: 2 });
-		browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: FLAGS });
+		browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: FLAGS, timeout: 120_000 });
 	});
 	after(async () => {
-		await browser?.close();
-		await roomcast?.stop();
+		try {
+			if (browser) await within("Chromium ends", browser.close());
+		} finally {
+			await roomcast?.stop();
+		}
 	});
 	afterEach(async () => {
-		await Promise.all(pages.splice(0).map((page) => page.context().close()));
+		await within("the pages close", Promise.all(pages.splice(0).map((page) => page.context().close())));
 		assert.deepEqual(complaints.splice(0), []);
 	});
 
 	/** A page whose user has signed in and is live. */
 	async function open(user, { viewport = DESKTOP, ...more } = {}) {
 		const context = await browser.newContext({ viewport, ...more });
-		context.setDefaultTimeout(15_000);
+		context.setDefaultTimeout(60_000);
 		const page = await context.newPage();
 		pages.push(page);
 		page.on("pageerror", (err) => complaints.push(err.message));

@@ -2,27 +2,19 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { dirname, join } from "node:path";
-import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { io } from "socket.io-client";
 import { io as io3 } from "socket.io-client-3";
 import WebSocket from "ws";
 
+import { after, before, describe, test } from "../lib/bounded.mjs";
+import { end, get, watch, within } from "../lib/deadline.mjs";
+
 const top = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const build = process.env.ROOMCAST_BUILD ?? join(top, "build");
-const DEADLINE_MS = 10_000;
 const SEPARATOR = "\x1e";
 let server, url;
-
-/** A promise's result, or an error that says what did not come. */
-function within(what, promise) {
-	let timer;
-	const late = new Promise((_, reject) => {
-		timer = setTimeout(() => reject(new Error(`not within ${DEADLINE_MS} ms: ${what}`)), DEADLINE_MS);
-	});
-	return Promise.race([promise, late]).finally(() => clearTimeout(timer));
-}
 
 /** What arrived and was not yet asked for; null is the end of the connection. */
 class Inbox {
@@ -109,14 +101,14 @@ class PollingConnection extends Connection {
 	static async open() {
 		const connection = new PollingConnection();
 		const base = `${url}/socket.io/?EIO=4&transport=polling`;
-		const { sid } = JSON.parse((await (await fetch(base)).text()).slice(1));
+		const { sid } = JSON.parse((await (await get(base)).text()).slice(1));
 		connection.url = `${base}&sid=${encodeURIComponent(sid)}`;
 		connection.poll();
 		return connection;
 	}
 	async poll() {
 		while (!this.isClosed) {
-			const answer = await fetch(this.url).catch(() => null);
+			const answer = await get(this.url).catch(() => null);
 			const text = answer?.status === 200 ? await answer.text() : "1";
 			for (const packet of text.split(SEPARATOR)) {
 				if (packet === "1") this.end();
@@ -125,7 +117,7 @@ class PollingConnection extends Connection {
 		}
 	}
 	sendPacket(packet) {
-		this.#posts = this.#posts.then(() => fetch(this.url, { method: "POST", body: packet }).catch(() => this.end()));
+		this.#posts = this.#posts.then(() => get(this.url, { method: "POST", body: packet }).catch(() => this.end()));
 	}
 	send(...messages) {
 		this.sendPacket(messages.map((m) => (m instanceof Buffer ? `b${m.toString("base64")}` : `4${m}`)).join(SEPARATOR));
@@ -138,6 +130,7 @@ class PollingConnection extends Connection {
 
 before(async () => {
 	server = spawn(join(build, "tests/conformance/server"), ["--port=0", "--ping-timeout=5000"], { stdio: ["ignore", "pipe", "inherit"] });
+	watch(server);
 	const port = await within("the conformance program", new Promise((resolve, reject) => {
 		server.on("error", reject);
 		server.stdout.on("data", (text) => resolve(/port (\d+)/.exec(text)?.[1]));
@@ -146,9 +139,7 @@ before(async () => {
 });
 
 after(async () => {
-	const ended = new Promise((resolve) => server.on("exit", (code) => resolve(code)));
-	server.kill("SIGTERM");
-	assert.equal(await within("the program's end", ended), 0);
+	assert.deepEqual(await end(server), { code: 0, signal: null });
 });
 
 const holder = (num) => `{"_placeholder":true,"num":${num}}`;

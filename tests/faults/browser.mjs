@@ -3,12 +3,14 @@ import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
-import { top, until } from "../integration/roomcast.mjs";
+import { top } from "../integration/roomcast.mjs";
+import { until, within } from "../lib/deadline.mjs";
 
 // The flags keep Chromium from looking for anything outside this machine.
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
 	"--disable-component-update", "--disable-sync"];
 const POLL_MS = 250;
+const START_MS = 120_000; // of Chromium, the first time on a busy machine
 
 /** Puts what the page needs where the cluster's web server finds it. */
 function publish(cluster) {
@@ -23,15 +25,21 @@ export class Pages {
 		publish(cluster);
 		self.clients = clients;
 		self.counts = {};
-		self.browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: FLAGS });
-		self.pages = await Promise.all(clients.map((client) => self.open(cluster, client)));
-		self.polling = setInterval(() => self.poll(), POLL_MS);
-		await until("all pages have joined", () => self.all((client) => client.joined), 60_000);
+		self.browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: FLAGS, timeout: START_MS });
+		try {
+			self.pages = await Promise.all(clients.map((client) => self.open(cluster, client)));
+			self.polling = setInterval(() => self.poll(), POLL_MS);
+			await until("all pages have joined", () => self.all((client) => client.joined));
+		} catch (error) {
+			await self.stop();
+			throw error;
+		}
 		return self;
 	}
 
 	async open(cluster, { types, token }) {
 		const page = await (await this.browser.newContext()).newPage();
+		page.setDefaultTimeout(START_MS);
 		await page.goto(`${cluster.url}/page/page.html`);
 		await page.evaluate((settings) => window.start(settings), { types, token });
 		return page;
@@ -49,11 +57,11 @@ export class Pages {
 
 	async report() {
 		clearInterval(this.polling);
-		return Promise.all(this.clients.map(async (client, index) => ({ ...client, ...(await this.pages[index].evaluate(() => window.recorder.report())) })));
+		return within("the pages' reports", Promise.all(this.clients.map(async (client, index) => ({ ...client, ...(await this.pages[index].evaluate(() => window.recorder.report())) }))));
 	}
 
 	async stop() {
 		clearInterval(this.polling);
-		await this.browser?.close();
+		if (this.browser) await within("Chromium ends", this.browser.close());
 	}
 }

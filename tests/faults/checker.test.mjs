@@ -1,7 +1,7 @@
 // The judge is judged: each way to fail must be seen, and nothing else.
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
 
+import { describe, test } from "../lib/bounded.mjs";
 import { FAILINGS, check, total } from "./checker.mjs";
 
 const EPOCH = 1_795_559_214; // unix seconds, as gateways take them

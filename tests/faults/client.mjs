@@ -18,6 +18,7 @@ function start({ url, clients }) {
 	setInterval(() => process.send({ counts: Object.fromEntries(recorders.map((recorder) => [recorder.name, recorder.summary()])) }), 100);
 }
 
+process.on("disconnect", () => process.exit()); // nobody asks any more
 process.on("message", (message) => {
 	if (message !== "report") return start(message);
 	for (const recorder of recorders) {

@@ -3,7 +3,8 @@ import { fork } from "node:child_process";
 import { join } from "node:path";
 
 import { sign } from "../integration/publisher.mjs";
-import { top, until } from "../integration/roomcast.mjs";
+import { top } from "../integration/roomcast.mjs";
+import { end, until, watch, within } from "../lib/deadline.mjs";
 import { JWT_SECRET } from "./cluster.mjs";
 
 const TYPES = [["Lamp", "Dolly"], ["Lamp"], ["Dolly"]];
@@ -35,6 +36,7 @@ export class Clients {
 		const self = new Clients();
 		Object.assign(self, { clients, counts: {}, reports: [] });
 		self.child = fork(join(top, "tests/faults/client.mjs"), { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+		watch(self.child);
 		self.done = new Promise((resolve, reject) => {
 			self.child.on("message", (message) => {
 				if (message.counts) self.counts = message.counts;
@@ -45,7 +47,12 @@ export class Clients {
 		});
 		self.done.catch(() => {});
 		self.child.send({ url, clients });
-		await until("all clients have joined", () => self.all((client) => client.joined), 60_000);
+		try {
+			await until("all clients have joined", () => self.all((client) => client.joined));
+		} catch (error) {
+			await self.stop();
+			throw error;
+		}
 		return self;
 	}
 
@@ -56,11 +63,11 @@ export class Clients {
 	/** Ends them all, and gives for each who it is and what it saw. */
 	async report() {
 		this.child.send("report");
-		await this.done;
+		await within("the clients' reports", this.done);
 		return this.reports.map((report) => ({ ...this.clients.find(({ name }) => name === report.name), ...report }));
 	}
 
 	stop() {
-		this.child.kill();
+		return end(this.child);
 	}
 }

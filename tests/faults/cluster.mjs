@@ -9,7 +9,9 @@ import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { freePort, top, until } from "../integration/roomcast.mjs";
+import { top } from "../integration/roomcast.mjs";
+import { all, until } from "../lib/deadline.mjs";
+import { freePort } from "../lib/port.mjs";
 import { Daemon } from "./daemon.mjs";
 import { Link } from "./link.mjs";
 
@@ -26,7 +28,7 @@ export function get(where, path, headers = {}) {
 	return new Promise((resolve) => {
 		const asked = request({ ...where, path, headers, agent: false, timeout: 2000 }, (answer) => {
 			let text = "";
-			answer.setEncoding("utf8").on("data", (part) => (text += part)).on("end", () => resolve(answer.statusCode === 200 ? text : undefined));
+			answer.setEncoding("utf8").on("data", (part) => (text += part)).on("error", () => resolve()).on("end", () => resolve(answer.statusCode === 200 ? text : undefined));
 		});
 		asked.on("error", () => resolve()).on("timeout", () => asked.destroy()).end();
 	});
@@ -186,7 +188,7 @@ ${half("roomcast-server.conf")}
 	async stop({ keep = false } = {}) {
 		for (const link of this.links) link.restore();
 		for (const daemon of [...this.daemons].reverse()) await daemon.end("SIGTERM");
-		await Promise.all(this.links.map((link) => link.close()));
+		await all(this.links.map((link) => link.close()));
 		const complaints = this.daemons.flatMap((daemon) => daemon.complaints);
 		if (!keep) rmSync(this.dir, { recursive: true, force: true });
 		return complaints;

@@ -2,6 +2,8 @@
 import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 
+import { end, watch } from "../lib/deadline.mjs";
+
 export class Daemon {
 	constructor({ name, program, args, cwd, env, log, isReady }) {
 		Object.assign(this, { name, program, args, cwd, env, log, isReady, complaints: [] });
@@ -18,24 +20,20 @@ export class Daemon {
 		closeSync(out);
 		this.child = child;
 		this.isExpectedToEnd = false;
-		this.ended = new Promise((resolve) => {
-			child.on("error", (err) => this.complaints.push(`${this.name}: ${err.message}`));
-			child.on("close", (code, signal) => {
-				if (!this.isExpectedToEnd) this.complaints.push(`${this.name} ended by itself: ${signal ?? `status ${code}`}`);
-				else if (signal !== "SIGKILL" && code !== 0) this.complaints.push(`${this.name} ended with ${signal ?? `status ${code}`}`);
-				if (this.child === child) this.child = undefined;
-				resolve();
-			});
+		watch(child, () => this.text());
+		child.on("error", (err) => this.complaints.push(`${this.name}: ${err.message}`));
+		child.closed.then(({ code, signal }) => {
+			if (!this.isExpectedToEnd) this.complaints.push(`${this.name} ended by itself: ${signal ?? `status ${code}`}`);
+			else if (signal !== "SIGKILL" && code !== 0) this.complaints.push(`${this.name} ended with ${signal ?? `status ${code}`}`);
+			if (this.child === child) this.child = undefined;
 		});
 	}
 
-	/** Ends it, and waits until it has. A stopped process takes SIGKILL, and TERM once it goes on. */
+	/** Ends it, and waits until it has; one that does not end is killed, and a complaint. */
 	async end(signal) {
 		if (!this.child) return;
 		this.isExpectedToEnd = true;
-		this.child.kill(signal);
-		if (signal !== "SIGKILL") this.child.kill("SIGCONT");
-		await this.ended;
+		await end(this.child, signal).catch((err) => this.complaints.push(`${this.name}: ${err.message}`));
 	}
 
 	pause() {

@@ -4,13 +4,15 @@ import { closeSync, mkdtempSync, openSync, rmSync, rmdirSync, writeSync } from "
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+const PROGRAM_MS = 30_000;
+
 export class Disk {
 	/** undefined where nobody may mount. */
 	static open(size = "256m") {
 		const disk = new Disk();
 		disk.path = mkdtempSync(join(tmpdir(), "rcd-"));
 		try {
-			execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "roomcast-faults", disk.path], { stdio: "pipe" });
+			execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "roomcast-faults", disk.path], { stdio: "pipe", timeout: PROGRAM_MS });
 		} catch {
 			rmdirSync(disk.path);
 			return undefined;
@@ -36,7 +38,7 @@ export class Disk {
 	}
 
 	close() {
-		execFileSync("umount", ["--lazy", this.path], { stdio: "pipe" });
+		execFileSync("umount", ["--lazy", this.path], { stdio: "pipe", timeout: PROGRAM_MS });
 		rmdirSync(this.path);
 	}
 }

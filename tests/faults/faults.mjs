@@ -3,7 +3,7 @@
 import { cpSync, rmSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 
-import { until } from "../integration/roomcast.mjs";
+import { until } from "../lib/deadline.mjs";
 import { between, pick } from "./random.mjs";
 
 /** Starts a daemon that was killed, after a while. */
@@ -95,11 +95,11 @@ export const FAULTS = {
 		async inject({ disk, publisher, random }) {
 			const refused = publisher.count(503);
 			disk.fill();
-			await until("publishers are told that nothing can be stored", () => publisher.count(503) > refused, 30_000);
+			await until("publishers are told that nothing can be stored", () => publisher.count(503) > refused);
 			await pause(between(random, 0, 2000));
 			disk.free();
 			const accepted = publisher.accepted;
-			await until("events are stored again", () => publisher.accepted > accepted, 30_000);
+			await until("events are stored again", () => publisher.accepted > accepted);
 		},
 	},
 	/** An older copy of the journal comes back, as from a backup: what was stored since is forgotten, but nobody may take the new for the old. */
@@ -116,7 +116,7 @@ export const FAULTS = {
 			await pause(between(random, 200, 2000));
 			// What no hub has yet when the copy comes back would be lost indeed.
 			await publisher.rest(async () => {
-				await until("every hub has everything", () => cluster.hubsAreLevel(), 40_000);
+				await until("every hub has everything", () => cluster.hubsAreLevel());
 				await gateway.end("SIGTERM");
 				rmSync(cluster.stateDir, { recursive: true });
 				cpSync(backup, cluster.stateDir, { recursive: true });
@@ -141,7 +141,7 @@ export const FAULTS = {
 			const active = cluster.activeGateway();
 			await active.end("SIGKILL");
 			const accepted = publisher.accepted;
-			await until("the other gateway takes over", () => publisher.accepted > accepted, 20_000);
+			await until("the other gateway takes over", () => publisher.accepted > accepted);
 			await revive(cluster, active, random);
 		},
 	},

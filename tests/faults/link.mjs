@@ -5,6 +5,8 @@
 import { rmSync } from "node:fs";
 import { connect, createServer } from "node:net";
 
+import { within } from "../lib/deadline.mjs";
+
 const RETRANSMISSION_MS = 250;
 const QUEUE_MAX = 1 << 16; // bytes under way in one direction, as in the buffers of a real link
 
@@ -55,7 +57,7 @@ export class Link {
 		Object.assign(link, { from, to, random, delay_ms: 0, loss: 0, isCut: false, pairs: new Set() });
 		if (from.path) rmSync(from.path, { force: true });
 		link.server = createServer({ allowHalfOpen: true }, (near) => link.carry(near));
-		await new Promise((resolve, reject) => link.server.on("error", reject).listen(from, resolve));
+		await within("a link listens", new Promise((resolve, reject) => link.server.on("error", reject).listen(from, resolve)));
 		return link;
 	}
 
@@ -123,6 +125,6 @@ export class Link {
 			near.destroy();
 			far.destroy();
 		}
-		await closed;
+		await within("a link is closed", closed);
 	}
 }

@@ -5,12 +5,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { top, until } from "../integration/roomcast.mjs";
+import { top } from "../integration/roomcast.mjs";
+import { until } from "../lib/deadline.mjs";
 
 const NEAR = "10.213.7.1", FAR = "10.213.7.2"; // seen by nobody outside the two namespaces
 const FIRST_PORT = 7000;
+const PROGRAM_MS = 30_000;
 
-const ip = (...args) => execFileSync("ip", args, { stdio: "pipe" });
+const ip = (...args) => execFileSync("ip", args, { stdio: "pipe", timeout: PROGRAM_MS });
 
 export class Network {
 	/** undefined, and the reason in Network.refusal, where the kernel or one's rights do not allow it. */
@@ -45,11 +47,11 @@ export class Network {
 	}
 
 	disturb(...how) {
-		execFileSync("tc", ["-n", this.near, "qdisc", "add", "dev", "cable", "root", "netem", ...how], { stdio: "pipe" });
+		execFileSync("tc", ["-n", this.near, "qdisc", "add", "dev", "cable", "root", "netem", ...how], { stdio: "pipe", timeout: PROGRAM_MS });
 	}
 
 	calm() {
-		execFileSync("tc", ["-n", this.near, "qdisc", "del", "dev", "cable", "root"], { stdio: "pipe" });
+		execFileSync("tc", ["-n", this.near, "qdisc", "del", "dev", "cable", "root"], { stdio: "pipe", timeout: PROGRAM_MS });
 	}
 
 	cut() {

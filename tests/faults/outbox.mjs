@@ -2,7 +2,7 @@
 // back is refused, and where the connection broke nobody knows.
 import { setTimeout as pause } from "node:timers/promises";
 
-import { until } from "../integration/roomcast.mjs";
+import { until, within } from "../lib/deadline.mjs";
 import { now } from "./publisher.mjs";
 
 const INTERVAL_MS = 150;
@@ -38,7 +38,7 @@ export class Outbox {
 	/** No new transactions; and everything has been taken from the outbox. */
 	async stop() {
 		this.isStopping = true;
-		await this.running;
-		await until("the outbox is empty", async () => (await this.postgres.run("SELECT count(*) FROM roomcast_outbox")) === "0", 30_000);
+		await within("the last transaction", this.running);
+		await until("the outbox is empty", async () => (await this.postgres.run("SELECT count(*) FROM roomcast_outbox")) === "0");
 	}
 }

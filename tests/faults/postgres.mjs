@@ -4,9 +4,12 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { top, until } from "../integration/roomcast.mjs";
+import { top } from "../integration/roomcast.mjs";
+import { until } from "../lib/deadline.mjs";
 import { Daemon } from "./daemon.mjs";
 
+const PROGRAM_MS = 120_000;
+const ANSWER_MS = 20_000;
 const VERSIONS = "/usr/lib/postgresql";
 
 function programs() {
@@ -27,21 +30,21 @@ export class Postgres {
 		if (process.getuid() === 0) execFileSync("chown", ["-R", "postgres:postgres", server.dir]);
 		const bin = programs();
 		execFileSync(as[0], [...as.slice(1), join(bin, "initdb"), "-D", data, "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"],
-			{ cwd: server.dir, stdio: "pipe" });
+			{ cwd: server.dir, stdio: "pipe", timeout: PROGRAM_MS });
 		server.daemon = new Daemon({
 			name: "postgres", program: as[0], cwd: server.dir, log: `${server.dir}.log`,
 			args: [...as.slice(1), join(bin, "postgres"), "-D", data, "-k", server.dir, "-c", "listen_addresses=", "-c", "max_connections=50", "-c", "fsync=off"],
 		});
 		server.client = [join(bin, "psql"), ["-h", server.dir, "-U", "postgres", "-Atq", "-v", "ON_ERROR_STOP=1"]];
 		await server.up();
-		execFileSync(server.client[0], [...server.client[1], "-f", join(top, "sql/outbox.sql")], { stdio: "pipe" });
+		execFileSync(server.client[0], [...server.client[1], "-f", join(top, "sql/outbox.sql")], { stdio: "pipe", timeout: PROGRAM_MS });
 		return server;
 	}
 
 	/** What psql prints for it; undefined when it failed. */
 	run(sql) {
 		const [program, options] = this.client;
-		return new Promise((resolve) => execFile(program, [...options, "-c", sql], (err, out) => resolve(err ? undefined : out.trim() || "done")));
+		return new Promise((resolve) => execFile(program, [...options, "-c", sql], { timeout: ANSWER_MS }, (err, out) => resolve(err ? undefined : out.trim() || "done")));
 	}
 
 	get connection() {
@@ -50,7 +53,7 @@ export class Postgres {
 
 	async up() {
 		this.daemon.start();
-		await until("PostgreSQL answers", () => this.run("SELECT 1"), 30_000);
+		await until("PostgreSQL answers", () => this.run("SELECT 1"));
 	}
 
 	/** SIGINT: a fast shutdown, which cuts every connection. SIGQUIT: at once, as a crash. */

@@ -3,11 +3,13 @@
 import { randomUUID } from "node:crypto";
 import { Agent, request } from "node:http";
 
+import { until, within } from "../lib/deadline.mjs";
 import { between } from "./random.mjs";
 
 export const now = () => performance.timeOrigin + performance.now(); // the same clock in every process
 
 const ANSWER_MS = 2000; // a backend waits no longer
+const OUTCOMES_MS = 60_000; // for all that is under way
 const GIVE_UP = 0.05;   // the part of failed events that nobody repeats
 
 /** Streams: how each makes the n-th call, its body from the tag (of a batch: from its tags), and for whom it is. Users are u1, u2, ...; see clients.mjs. */
@@ -123,9 +125,12 @@ export class Publisher {
 	/** Posts nothing while work() runs, which begins when all that was posted has its outcome. */
 	async rest(work) {
 		this.isResting = true;
-		while (this.events.some(({ outcome }) => !outcome)) await new Promise((resolve) => setTimeout(resolve, 20));
-		await work();
-		this.isResting = false;
+		try {
+			await until("every event has its outcome", () => this.events.every(({ outcome }) => outcome), OUTCOMES_MS);
+			await work();
+		} finally {
+			this.isResting = false;
+		}
 	}
 
 	/** How many attempts were answered so. */
@@ -140,10 +145,11 @@ export class Publisher {
 	/** When all others have ended: an event for everyone, accepted at last. Returns its tag. */
 	async farewell() {
 		const [stream] = STREAMS.filter(({ name }) => name === "system");
-		for (let n = 1_000_000; ; n++) {
+		for (let n = 1_000_000, end = now() + OUTCOMES_MS; now() < end; n++) {
 			const event = await this.post(stream, n);
 			if (event.outcome === "accepted") return event.tag;
 		}
+		throw new Error("the farewell is not accepted");
 	}
 
 	complain(tag, answer) {
@@ -154,6 +160,10 @@ export class Publisher {
 	/** No new events; those under way come to their end. */
 	async stop() {
 		this.isStopping = true;
-		await this.running;
+		const hurry = setTimeout(() => {
+			this.complaints.push(`not within ${OUTCOMES_MS} ms: every event has its outcome`);
+			this.isHurried = true;
+		}, OUTCOMES_MS);
+		await within("the publishers end", Promise.resolve(this.running), 2 * OUTCOMES_MS).finally(() => clearTimeout(hurry));
 	}
 }

@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 
+import { within } from "../lib/deadline.mjs";
 import { FAILINGS, check, total } from "./checker.mjs";
 import { Pages } from "./browser.mjs";
 import { Clients, crowd, pages } from "./clients.mjs";
@@ -13,6 +14,7 @@ import { Publisher, now, unordered } from "./publisher.mjs";
 import { between, pick, randomFrom } from "./random.mjs";
 import { Surroundings } from "./surroundings.mjs";
 
+const PLAY_MS = 480_000; // besides the seconds of random faults
 const SETTLE_MS = 60_000;
 const CALM_MS = 500; // between two faults, and before the first
 const TOGETHER = 0.4; // the part of faults that do not come alone
@@ -86,12 +88,14 @@ class Stage {
 
 	/** Ends everything; gives what went wrong on the way. */
 	async clear(keep) {
-		for (const group of this.groups) await group.stop();
+		const complaints = [];
+		const step = (done) => Promise.resolve(done).catch((err) => complaints.push(err.message));
+		for (const group of this.groups) await step(group.stop());
 		if (this.publisher) this.publisher.isHurried = true;
 		if (this.outbox) this.outbox.isStopping = true;
-		await this.publisher?.stop().catch(() => {});
-		const complaints = [...(this.publisher?.complaints ?? []), ...((await this.cluster?.stop({ keep })) ?? [])];
-		await this.around?.close();
+		await step(this.publisher?.stop());
+		complaints.push(...(this.publisher?.complaints ?? []), ...((await step(this.cluster?.stop({ keep }))) ?? []));
+		await step(this.around?.close());
 		return complaints;
 	}
 }
@@ -114,7 +118,7 @@ export async function run({ say = () => {}, ...settings }) {
 	let result;
 	try {
 		await stage.build();
-		result = await Promise.race([stage.play(), interrupted]);
+		result = await Promise.race([within("the run is over", stage.play(), (settings.seconds ?? 0) * 1000 + PLAY_MS), interrupted]);
 	} catch (error) {
 		result = { error };
 	}

@@ -38,8 +38,11 @@ export class Surroundings {
 	}
 
 	async close() {
-		this.disk?.close();
-		this.network?.close();
-		await this.postgres?.stop();
+		try {
+			await this.postgres?.stop();
+		} finally {
+			this.network?.close();
+			this.disk?.close();
+		}
 	}
 }

@@ -8,7 +8,7 @@ import socketio
 
 url, transport, api_key, token = sys.argv[1:]
 transports = ["polling", "websocket"] if transport == "both" else [transport]
-DEADLINE = 15  # seconds for each thing waited for
+DEADLINE = 30  # seconds for each thing waited for
 
 
 def post(call, body):

@@ -1,7 +1,8 @@
 // /join, /leave and /disconnect: at their place in the stream, on every hub, and beyond the life of a hub.
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
 
+import { after, afterEach, before, test } from "../lib/bounded.mjs";
+import { emit, get } from "../lib/deadline.mjs";
 import { Person, endAll } from "./people.mjs";
 import { post } from "./publisher.mjs";
 import { Roomcast, isAlive, until } from "./roomcast.mjs";
@@ -31,7 +32,7 @@ async function flush(people) {
 }
 const numbers = (person) => person.events("n").map(([n]) => n);
 
-test("a join followed by an emit always reaches, and a leave ends it there", { timeout: 60_000 }, async () => {
+test("a join followed by an emit always reaches, and a leave ends it there", async () => {
 	const [mine, others] = [await tabs("joiner"), await tabs("bystander", 3)];
 	for (let round = 0; round < 20; round++) {
 		await publish("join", { userId: "joiner", rooms: ["secret", `room-${round}`] });
@@ -79,7 +80,7 @@ test("granted rooms count apart from those that a client may join by itself", as
 		await publish("join", { userId: "collector", rooms: Array.from({ length: 400 }, (_, n) => `granted-${i}-${n}`) });
 	await flush([person]);
 	const types = Array.from({ length: 1000 }, (_, n) => `Type${n}`);
-	const ack = await new Promise((resolve) => person.socket.emit("join-data-sync", types, resolve));
+	const ack = await emit(person.socket, "join-data-sync", types);
 	assert.equal(ack.success, true);
 	assert.equal(ack.rooms.length, 1000);
 });
@@ -113,11 +114,11 @@ test("disconnect with close ends the transport too; by Socket.IO id only that cl
 
 const refused = async (userId) => {
 	const person = new Person(roomcast, { userId });
-	await until("it is refused", () => person.errors.length, 30_000);
+	await until("it is refused", () => person.errors.length);
 	return person.errors[0];
 };
 
-test("a block keeps a user out until it is lifted or ends", { timeout: 60_000 }, async () => {
+test("a block keeps a user out until it is lifted or ends", async () => {
 	const before = await tabs("blocked", 3);
 	const other = await Person.connected(roomcast, { userId: "unblocked" });
 	await publish("disconnect", { userId: "blocked", blockSeconds: 600 });
@@ -136,18 +137,18 @@ test("a block keeps a user out until it is lifted or ends", { timeout: 60_000 },
 	assert.deepEqual(again.reasons, []);
 	await publish("disconnect", { userId: "blocked", blockSeconds: 1 });
 	await until("it is gone", () => again.reasons.length);
-	await until("the block has ended", async () => (again.socket.connect(), again.socket.connected), 20_000);
+	await until("the block has ended", async () => (again.socket.connect(), again.socket.connected));
 });
 
 async function restart(name) {
 	const old = roomcast.pid(name);
 	process.kill(old, "SIGKILL");
-	await until(`${name} runs again`, () => roomcast.pid(name) !== old && isAlive(roomcast.pid(name)), 30_000);
+	await until(`${name} runs again`, () => roomcast.pid(name) !== old && isAlive(roomcast.pid(name)));
 }
 
-const status = async () => (await fetch(`${roomcast.url}/api/socket`)).json();
+const status = async () => (await get(`${roomcast.url}/api/socket`)).json();
 
-test("grants and blocks outlive kill -9 of hubs and gateway", { timeout: 120_000 }, async () => {
+test("grants and blocks outlive kill -9 of hubs and gateway", async () => {
 	await publish("join", { userId: "kept", rooms: ["kept-room"] });
 	await publish("join", { userId: "kept", rooms: ["dropped-room"] });
 	await publish("leave", { userId: "kept", rooms: ["dropped-room"] });

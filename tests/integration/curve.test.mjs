@@ -4,10 +4,10 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
 
 import { io } from "socket.io-client";
 
+import { after, before, test } from "../lib/bounded.mjs";
 import { build, GatewaySite } from "./gateway.mjs";
 import { freePort, until } from "./roomcast.mjs";
 
@@ -15,8 +15,10 @@ import { freePort, until } from "./roomcast.mjs";
 const host = Object.values(networkInterfaces()).flat().find(({ family, internal }) => family === "IPv4" && !internal)?.address ?? "127.0.0.1";
 const gatewayProgram = join(build, "fcgi-gateway/roomcast-gateway"), hubProgram = join(build, "hub/roomcast-hub");
 
+const PROGRAM_MS = 60_000; // of one that ends by itself
+
 const keygen = (name, ...more) => {
-	const [secret, , line] = execFileSync(join(build, "cli/roomcast"), ["keygen", "--curve", `--name=${name}`, ...more], { encoding: "utf8" }).split("\n");
+	const [secret, , line] = execFileSync(join(build, "cli/roomcast"), ["keygen", "--curve", `--name=${name}`, ...more], { encoding: "utf8", timeout: PROGRAM_MS }).split("\n");
 	assert.match(line, new RegExp(`^${name} = .{40}$`));
 	return { secret, public: line.slice(-40) };
 };
@@ -46,7 +48,7 @@ function startHub(port, secret, more = {}) {
 	});
 }
 
-test("a hub whose key is not listed stays outside; one whose key is listed gets events", async () => {
+test("a hub whose key is not listed stays outside; one whose key is listed gets events", async (t) => {
 	const stranger = startHub(await freePort(), keygen("hub-1").secret);
 	await until("the stranger is refused", async () => (await site.call("GET", "/api/broadcast/status", site.json)).json.line.refusedKeys > 0);
 	assert.equal((await site.call("GET", "/api/broadcast/status", site.json)).json.hubs.length, 0);
@@ -57,20 +59,20 @@ test("a hub whose key is not listed stays outside; one whose key is listed gets 
 	startHub(port, hubKey.secret);
 	await until("the hub is here", async () => (await site.call("GET", "/api/broadcast/status", site.json)).json.hubs.length === 1);
 	const client = io(`http://127.0.0.1:${port}`, { path: "/api/socket", transports: ["websocket"] });
+	t.after(() => client.close());
 	const heard = [];
 	client.on("far", (n) => heard.push(n));
 	await until("a client is connected", () => client.connected);
 	const answer = await site.call("POST", "/api/broadcast/emit", site.json, JSON.stringify({ event: "far", args: [7] }));
 	assert.equal(answer.status, 200, answer.text);
 	await until("the event", () => heard.length === 1);
-	client.close();
 });
 
 test("a front end reaches the gateway with its key, and says 503 without", async () => {
 	const body = JSON.stringify({ event: "far", args: [8] });
 	const post = (env) => {
 		const { stdout } = spawnSync(gatewayProgram, [], {
-			input: body, encoding: "utf8",
+			input: body, encoding: "utf8", timeout: PROGRAM_MS,
 			env: {
 				...process.env, GATEWAY_INTERFACE: "CGI/1.1", REQUEST_METHOD: "POST", SCRIPT_NAME: "/api/broadcast/emit", CONTENT_TYPE: "application/json",
 				CONTENT_LENGTH: String(body.length), HTTP_AUTHORIZATION: site.json.Authorization, ROOMCAST_LINE: line,
@@ -103,10 +105,10 @@ test("what could be reached without keys is refused at the start, with a sentenc
 		[hubProgram, { NODE_ENV: "development", ROOMCAST_CURVE_SECRET_KEY: "short", ROOMCAST_CURVE_SERVER_KEY: gatewayKey.public }, /curve-secret-key.*not a key/],
 	];
 	for (const [program, env, sentence] of rows) {
-		const { status, stderr } = spawnSync(program, ["--check-config"], { encoding: "utf8", env: { PATH: process.env.PATH, ...env } });
+		const { status, stderr } = spawnSync(program, ["--check-config"], { encoding: "utf8", timeout: PROGRAM_MS, env: { PATH: process.env.PATH, ...env } });
 		assert.notEqual(status, 0, JSON.stringify(env));
 		assert.match(stderr, sentence);
 	}
 	const good = { ...gateway, ROOMCAST_LINE: "tcp://192.0.2.1:7000", ROOMCAST_CURVE_SECRET_KEY: gatewayKey.secret, ROOMCAST_CURVE_PEERS: peers };
-	assert.equal(spawnSync(gatewayProgram, ["--check-config"], { env: { PATH: process.env.PATH, ...good } }).status, 0);
+	assert.equal(spawnSync(gatewayProgram, ["--check-config"], { timeout: PROGRAM_MS, env: { PATH: process.env.PATH, ...good } }).status, 0);
 });

@@ -1,10 +1,11 @@
 // What the whole system promises while nothing fails: a POST reaches every client that it is for, once and in order.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
 
 import { io } from "socket.io-client";
 import { io as io3 } from "socket.io-client-3";
 
+import { after, before, test } from "../lib/bounded.mjs";
+import { emit, get, heard, within } from "../lib/deadline.mjs";
 import { Roomcast, until } from "./roomcast.mjs";
 import { post, token } from "./publisher.mjs";
 
@@ -23,15 +24,13 @@ after(async () => {
 async function connect(options = {}, connectWith = io) {
 	const socket = connectWith(roomcast.url, { path: "/api/socket", forceNew: true, reconnection: false, ...options });
 	sockets.push(socket);
-	await new Promise((resolve, reject) => socket.on("connect", resolve).on("connect_error", reject));
+	await within("a client is connected", new Promise((resolve, reject) => socket.on("connect", resolve).on("connect_error", reject)));
 	return socket;
 }
 
-const emit = (socket, ...args) => new Promise((resolve) => socket.emit(...args, resolve));
-const next = (socket, event) => new Promise((resolve) => socket.once(event, (...args) => resolve(args)));
 const user = (id, more = {}) => ({ auth: { token: token(roomcast, { userId: id, username: `name of ${id}`, ...more }) } });
 
-test("20 clients of mixed transports and versions get 1,000 events in order, none missing, none twice", { timeout: 240_000 }, async () => {
+test("20 clients of mixed transports and versions get 1,000 events in order, none missing, none twice", async () => {
 	const ways = [
 		[{ transports: ["websocket"] }, io], [{ transports: ["polling"] }, io], [{}, io],
 		[{ transports: ["websocket"] }, io3], [{ transports: ["polling", "websocket"] }, io3],
@@ -58,9 +57,9 @@ test("the publisher's bytes arrive as they were written", async () => {
 	const data = '{"b":12345678901234567890,"a":1.10,"slash":"\\/","e":"\\u00e9","nested":{"z":1e2,"y":[ 1 , 2 ]}}';
 	const client = await connect({ transports: ["websocket"] });
 	await emit(client, "join-data-sync", ["Raw"]);
-	const packet = new Promise((resolve) => {
+	const packet = within("the packet", new Promise((resolve) => {
 		client.io.engine.on("data", (text) => typeof text === "string" && text.includes("data-change") && resolve(text));
-	});
+	}));
 	const answer = await post(roomcast, "data-change", `{"entityType":"Raw","action":"CREATE","data":${data}}`);
 	assert.equal(answer.status, 200, JSON.stringify(answer.body));
 	assert.ok((await packet).includes(`"data":${data}`));
@@ -71,7 +70,7 @@ test("notifications reach their user on every hub, and nobody else", async () =>
 	const other = await connect(user("8"));
 	const strangers = [];
 	other.on("notification", (notification) => strangers.push(notification));
-	const received = Promise.all(tabs.map((tab) => next(tab, "notification")));
+	const received = Promise.all(tabs.map((tab) => heard(tab, "notification")));
 	const answer = await post(roomcast, "notification", { userId: 7, notification: { title: "T", message: "M", link: "/x" } });
 	assert.equal(answer.status, 200, JSON.stringify(answer.body));
 	for (const [notification] of await received) {
@@ -80,7 +79,7 @@ test("notifications reach their user on every hub, and nobody else", async () =>
 		assert.equal(notification.link, "/x");
 		assert.match(notification.timestamp, /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
 	}
-	const flushed = next(other, "system-notification");
+	const flushed = heard(other, "system-notification");
 	await post(roomcast, "system-notification", { title: "A", message: "B", type: "warning" });
 	assert.equal((await flushed)[0].type, "warning");
 	assert.deepEqual(strangers, []);
@@ -92,10 +91,10 @@ test("excludeUserId leaves out one user's tabs", async () => {
 	me.on("data-change", (event) => mine.push(event.data));
 	await emit(me, "join-data-sync", ["Excluded"]);
 	await emit(you, "join-data-sync", ["Excluded"]);
-	const received = next(you, "data-change");
+	const received = heard(you, "data-change");
 	await post(roomcast, "data-change", { entityType: "Excluded", action: "DELETE", data: 1, excludeUserId: "me" });
 	assert.equal((await received)[0].data, 1);
-	const last = next(me, "data-change");
+	const last = heard(me, "data-change");
 	await post(roomcast, "data-change", { entityType: "Excluded", action: "DELETE", data: 2 });
 	await last;
 	assert.deepEqual(mine, [2]);
@@ -123,7 +122,7 @@ test("user:activity crosses hubs, identity from the token wins, the sender and a
 	anonymous.on("user:activity", (activity) => wrong.push(activity));
 	const counts = others.map(() => 0);
 	others.forEach((socket, i) => socket.on("user:activity", () => counts[i]++));
-	const received = Promise.all(others.map((socket) => next(socket, "user:activity")));
+	const received = Promise.all(others.map((socket) => heard(socket, "user:activity")));
 	const ack = await emit(sender, "user:activity", { page: "/board", userId: "somebody else", timestamp: "never" });
 	assert.equal(ack.success, true);
 	for (const [activity] of await received) {
@@ -134,7 +133,7 @@ test("user:activity crosses hubs, identity from the token wins, the sender and a
 	}
 	const denied = await emit(anonymous, "user:activity", {});
 	assert.equal(denied.success, false);
-	const end = Promise.all([...others, sender, anonymous].map((socket) => next(socket, "end")));
+	const end = Promise.all([...others, sender, anonymous].map((socket) => heard(socket, "end")));
 	await post(roomcast, "emit", { event: "end", args: [] });
 	await end;
 	assert.deepEqual(wrong, []);
@@ -157,14 +156,14 @@ test("rooms of others and odd arguments do no harm", async () => {
 	client.emit("no such event", { a: 1 }, Buffer.from([1, 2, 3]));
 	client.emit("join-data-sync");
 	client.emit("user:activity", "text");
-	const pong = next(client, "pong");
+	const pong = heard(client, "pong");
 	client.emit("ping");
 	assert.match((await pong)[0].timestamp, /Z$/);
 	assert.equal(client.connected, true);
 });
 
 test("the status counts the clients of all hubs", async () => {
-	const probe = async () => (await (await fetch(`${roomcast.url}/api/socket`)).json()).connectedClients;
+	const probe = async () => (await (await get(`${roomcast.url}/api/socket`)).json()).connectedClients;
 	for (const socket of sockets.splice(0)) socket.disconnect();
 	await until("all have left", async () => (await probe()) === 0);
 	await Promise.all(Array.from({ length: 6 }, () => connect({ transports: ["websocket"] })));
@@ -172,7 +171,7 @@ test("the status counts the clients of all hubs", async () => {
 		const answers = await Promise.all(Array.from({ length: 6 }, probe));
 		return answers.every((count) => count === 6);
 	});
-	const status = await (await fetch(`${roomcast.url}/api/socket/`)).json();
+	const status = await (await get(`${roomcast.url}/api/socket/`)).json();
 	assert.equal(status.success, true);
 	assert.equal(status.message, "Socket.IO server status");
 	assert.equal(status.available, true);

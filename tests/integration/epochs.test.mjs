@@ -3,8 +3,9 @@
 import assert from "node:assert/strict";
 import { chownSync, cpSync, mkdirSync, readdirSync, realpathSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
 
+import { after, before, test } from "../lib/bounded.mjs";
+import { get } from "../lib/deadline.mjs";
 import { Follower, Wire, nginxOf } from "./follower.mjs";
 import { Person, endAll } from "./people.mjs";
 import { post } from "./publisher.mjs";
@@ -24,7 +25,7 @@ after(async () => {
 });
 
 const numbers = (person) => person.events("data-change").map(([event]) => event.data.n);
-const hubStatus = async () => (await fetch(`${roomcast.url}/api/socket`)).json();
+const hubStatus = async () => (await get(`${roomcast.url}/api/socket`)).json();
 
 /** Publishes numbers from `from` on, each until it is accepted for certain; returns the next. */
 async function publish(from, count) {
@@ -85,7 +86,7 @@ function restoreJournal(from) {
 
 let next = 0;
 
-test("a gateway that is killed and started again: the stream goes on", { timeout: 180_000 }, async () => {
+test("a gateway that is killed and started again: the stream goes on", async () => {
 	next = await publish(next, 50);
 	for (let round = 0; round < 3; round++) {
 		const gateway = roomcast.pid("gateway");
@@ -96,7 +97,7 @@ test("a gateway that is killed and started again: the stream goes on", { timeout
 	await assertAllGot(next);
 });
 
-test("an older copy of the journal under running hubs and clients swallows no new event", { timeout: 180_000 }, async () => {
+test("an older copy of the journal under running hubs and clients swallows no new event", async () => {
 	const copy = join(roomcast.state, "copy");
 	const gateway = roomcast.pid("gateway");
 	process.kill(gateway, "SIGSTOP");
@@ -115,7 +116,7 @@ test("an older copy of the journal under running hubs and clients swallows no ne
 	await assertAllGot(next);
 });
 
-test("clients that were away while the journal became an older copy of itself miss nothing unless they are told", { timeout: 180_000 }, async () => {
+test("clients that were away while the journal became an older copy of itself miss nothing unless they are told", async () => {
 	const copy = join(roomcast.state, "copy-away");
 	const wire = await Wire.to(nginxOf(roomcast));
 	const away = async (from, to) => {
@@ -158,13 +159,13 @@ test("clients that were away while the journal became an older copy of itself mi
 	}
 });
 
-test("a gateway that lost its journal begins anew, and is followed", { timeout: 180_000 }, async () => {
+test("a gateway that lost its journal begins anew, and is followed", async () => {
 	await swapJournal(removeJournal);
 	next = await publish(next, 100);
 	await assertAllGot(next);
 });
 
-test("a hub that is started again after all that loads its window and goes on", { timeout: 180_000 }, async () => {
+test("a hub that is started again after all that loads its window and goes on", async () => {
 	const hub = roomcast.pid("hub-1");
 	process.kill(hub, "SIGKILL");
 	await restarted("hub-1", hub);
@@ -186,7 +187,7 @@ test("a hub that is started again after all that loads its window and goes on", 
 });
 
 for (const name of ["hub-1", "hub-2", "gateway"]) {
-	test(`${name} is stopped for a while`, { timeout: 180_000 }, async () => {
+	test(`${name} is stopped for a while`, async () => {
 		const pid = roomcast.pid(name);
 		let isOver = false;
 		const publishing = (async () => {
@@ -203,9 +204,9 @@ for (const name of ["hub-1", "hub-2", "gateway"]) {
 			}, 30_000);
 		} finally {
 			process.kill(pid, "SIGCONT");
+			isOver = true;
+			await publishing;
 		}
-		isOver = true;
-		await publishing;
 		await assertAllGot(next);
 	});
 }

@@ -7,7 +7,7 @@ import { join } from "node:path";
 
 import { io } from "socket.io-client";
 
-import { until } from "./roomcast.mjs";
+import { until, within } from "../lib/deadline.mjs";
 
 /** A TCP relay to a hub or to nginx. It can be cut, frozen (nothing passes, nothing closes), and led elsewhere. */
 export class Wire {
@@ -16,7 +16,7 @@ export class Wire {
 		wire.target = target;
 		wire.pairs = new Set();
 		wire.server = createServer((client) => wire.#relay(client));
-		await new Promise((resolve) => wire.server.listen(0, "127.0.0.1", resolve));
+		await within("a wire listens", new Promise((resolve, reject) => wire.server.on("error", reject).listen(0, "127.0.0.1", resolve)));
 		wire.url = `http://127.0.0.1:${wire.server.address().port}`;
 		return wire;
 	}
@@ -116,11 +116,11 @@ export class Follower {
 
 	/** Until it is connected, and its rooms were acknowledged, for the count-th time. */
 	ready(count = 1) {
-		return until(`client is connected ${count} times`, () => this.isConnected && this.connects.length >= count && this.acks.length >= count, 30_000);
+		return until(`client is connected ${count} times`, () => this.isConnected && this.connects.length >= count && this.acks.length >= count);
 	}
 
 	has(type, n) {
-		return until(`${n} of ${type} arrived (${this.got[type].at(-1)})`, () => this.got[type].includes(n), 30_000);
+		return until(`${n} of ${type} arrived (${this.got[type].at(-1)})`, () => this.got[type].includes(n));
 	}
 
 	close() {
@@ -143,10 +143,12 @@ export function assertSequence(numbers, first, last, what = "") {
 /** What a hub answers to a GET of its own socket: { status, text }; status 0 when it does not. */
 export function ask(roomcast, name, path) {
 	return new Promise((resolve) => {
-		request({ socketPath: hubSocket(roomcast, name), path }, (response) => {
+		const asked = request({ socketPath: hubSocket(roomcast, name), path, timeout: 10_000 }, (response) => {
 			let text = "";
 			response.setEncoding("utf8").on("data", (piece) => (text += piece)).on("end", () => resolve({ status: response.statusCode, text }));
-		}).on("error", () => resolve({ status: 0, text: "" })).end();
+			response.on("error", () => resolve({ status: 0, text: "" }));
+		});
+		asked.on("timeout", () => asked.destroy(new Error("no answer"))).on("error", () => resolve({ status: 0, text: "" })).end();
 	});
 }
 

@@ -4,16 +4,14 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { closeSync, openSync, readSync, rmSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
 
 import { io } from "socket.io-client";
 
 import { Disk } from "../faults/disk.mjs";
+import { after, before, test } from "../lib/bounded.mjs";
+import { get, until } from "../lib/deadline.mjs";
+import { freePort } from "../lib/port.mjs";
 import { GatewaySite, build } from "./gateway.mjs";
-import { freePort, until } from "./roomcast.mjs";
-
-const LIMIT = { timeout: 120_000 };
-const DEADLINE_MS = 60_000; // of what takes a second or two on a machine that has nothing else to do
 
 const disk = Disk.open("12m");
 const clients = [];
@@ -28,7 +26,7 @@ async function startHub(name) {
 	return child;
 }
 
-const isReady = async (hub) => (await fetch(`${hub.url}/readyz`).catch(() => undefined))?.status === 200;
+const isReady = async (hub) => (await get(`${hub.url}/readyz`).catch(() => undefined))?.status === 200;
 
 function connect(hub) {
 	const client = io(hub.url, { path: "/api/socket", query: { recovery: "1" }, transports: ["websocket"], reconnectionDelay: 100 });
@@ -45,11 +43,11 @@ const emit = (n) => site.post("/emit", { event: "numbered", args: [n] }, { "Idem
 /** Each until it is accepted. */
 async function publish(count) {
 	for (const end = published + count; published < end; published++)
-		await until(`event ${published} is accepted`, async () => (await emit(published).catch(() => ({}))).json?.success, DEADLINE_MS);
+		await until(`event ${published} is accepted`, async () => (await emit(published).catch(() => ({}))).json?.success);
 }
 
 const all = () => Array.from({ length: published }, (_, n) => n);
-const hasAll = (client) => until("a client has everything", () => client.numbers.length >= published, DEADLINE_MS)
+const hasAll = (client) => until("a client has everything", () => client.numbers.length >= published)
 	.then(() => assert.deepEqual(client.numbers, all()), (err) => assert.fail(`${err.message}: ${client.numbers.length} of ${published}`));
 
 /** The gateway is killed, what is around it changes, and it is started again. */
@@ -68,7 +66,7 @@ async function assertServesReadOnly(state, reason) {
 	const status = await until("the hub that runs is followed again", async () => {
 		const status = await site.status();
 		return status.hubs.some(({ name }) => name === "first") && status;
-	}, DEADLINE_MS);
+	});
 	assert.equal(status.role, "unavailable");
 	assert.equal(status.journal.state, state);
 	assert.match(status.journal.reason, reason);
@@ -78,7 +76,7 @@ async function assertServesReadOnly(state, reason) {
 /** A hub that is started now has the history, and gives a client of the other hub what it missed. */
 async function assertNewHubHasHistory(name, moved) {
 	const second = await startHub(name);
-	await until("the new hub is ready", () => isReady(second), DEADLINE_MS);
+	await until("the new hub is ready", () => isReady(second));
 	assert.match(second.text, new RegExp(`history is here\\" events=${published} `));
 	assert.doesNotMatch(second.text, /ready without the gateway/);
 	moved.io.uri = second.url;
@@ -100,7 +98,7 @@ async function assertGoesOn(epoch) {
 if (disk) before(async () => {
 	site = await GatewaySite.open({ extra: [`--state-dir=${disk.path}/state`] });
 	hub = await startHub("first");
-	await until("the hub is ready", () => isReady(hub), DEADLINE_MS);
+	await until("the hub is ready", () => isReady(hub));
 	watcher = connect(hub);
 	await until("a client is connected", () => watcher.connected);
 });
@@ -114,8 +112,8 @@ after(async () => {
 	}
 });
 
-const remount = (mode) => execFileSync("mount", ["-o", `remount,${mode}`, disk.path], { stdio: "pipe" });
-const onDisk = (name, run) => test(name, LIMIT, (t) => (disk ? run(t) : t.skip("nobody may mount here")));
+const remount = (mode) => execFileSync("mount", ["-o", `remount,${mode}`, disk.path], { stdio: "pipe", timeout: 30_000 });
+const onDisk = (name, run) => test(name, (t) => (disk ? run(t) : t.skip("nobody may mount here")));
 
 /** Full to the last byte: what SQLite's connections share has no room left either. */
 function fillAfterKill() {
@@ -162,7 +160,7 @@ onDisk("the disk fills up under a gateway that runs: publishes are refused, and 
 	disk.fill();
 	try {
 		const large = "x".repeat(300_000);
-		await until("the disk is felt", async () => (await site.post("/emit", { event: "large", args: [large] })).status === 503, DEADLINE_MS);
+		await until("the disk is felt", async () => (await site.post("/emit", { event: "large", args: [large] })).status === 503);
 		assert.ok((await site.status()).hubs.some(({ name }) => name === "first"));
 	} finally {
 		disk.free();
@@ -185,7 +183,7 @@ onDisk("the file is damaged: the error names it, hubs and clients stay, and a me
 		}, "SIGTERM");
 		await assertServesReadOnly("reading", new RegExp(`${path}.*not a database`));
 		const [other] = [connect(hub)];
-		await until("a client is let in", () => other.connected, DEADLINE_MS);
+		await until("a client is let in", () => other.connected);
 		other.close();
 	} finally {
 		writeSync(file, header, 0, header.length, 0);

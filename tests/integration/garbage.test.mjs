@@ -5,11 +5,12 @@ import { request } from "node:http";
 import { connect } from "node:net";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
 
 import { io } from "socket.io-client";
 import WebSocket from "ws";
 
+import { after, before, test } from "../lib/bounded.mjs";
+import { heard, within } from "../lib/deadline.mjs";
 import { Roomcast, until } from "./roomcast.mjs";
 import { post } from "./publisher.mjs";
 
@@ -34,7 +35,7 @@ after(async () => {
 
 /** The system took no harm: the same processes, the same connection, and an event goes through. */
 async function assertUnharmed() {
-	const seen = new Promise((resolve) => witness.once("unharmed", resolve));
+	const seen = heard(witness, "unharmed");
 	const answer = await post(roomcast, "emit", { event: "unharmed", args: [] });
 	assert.equal(answer.status, 200, JSON.stringify(answer.body));
 	await seen;
@@ -57,10 +58,10 @@ function throwAt(path, bytes, wait_ms = 300) {
 
 function metrics() {
 	return new Promise((resolve, reject) => {
-		request({ socketPath: roomcast.info.hubs[0].socket, path: "/metrics" }, (response) => {
+		request({ socketPath: roomcast.info.hubs[0].socket, path: "/metrics", signal: AbortSignal.timeout(30_000) }, (response) => {
 			let text = "";
 			response.setEncoding("utf8").on("data", (piece) => (text += piece));
-			response.on("end", () => resolve(text));
+			response.on("error", reject).on("end", () => resolve(text));
 		}).on("error", reject).end();
 	});
 }
@@ -86,15 +87,15 @@ test("garbage on the gateway's FastCGI socket", async () => {
 	await assertUnharmed();
 });
 
-test("many idle and half-open FastCGI connections do not starve others", async () => {
+test("many idle and half-open FastCGI connections do not starve others", async (t) => {
 	const idle = Array.from({ length: 40 }, (_, i) => {
 		const socket = connect({ path: roomcast.info.gateway.socket });
 		socket.on("error", () => {});
 		if (i % 2) socket.on("connect", () => socket.write(Buffer.from([1, 1, 0, 1, 0, 8, 0, 0])));
 		return socket;
 	});
+	t.after(() => idle.forEach((socket) => socket.destroy()));
 	await assertUnharmed();
-	for (const socket of idle) socket.destroy();
 });
 
 test("garbage between gateway and hubs", async () => {
@@ -116,7 +117,7 @@ test("garbage in WebSocket and Socket.IO frames closes that connection only", as
 		`42["a",${"[".repeat(100_000)}`, randomBytes(100), Buffer.alloc(0)];
 	for (const frame of frames) {
 		const socket = new WebSocket(url);
-		await new Promise((resolve, reject) => socket.once("message", resolve).once("error", reject));
+		await within("the handshake", new Promise((resolve, reject) => socket.once("message", resolve).once("error", reject)));
 		socket.on("error", () => {});
 		socket.send(frame);
 		await until(`closed after ${String(frame).slice(0, 20)}`, () => socket.readyState === WebSocket.CLOSED);

@@ -6,7 +6,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-import { freePort, top, until } from "./roomcast.mjs";
+import { all, end, until, watch } from "../lib/deadline.mjs";
+import { freePort } from "../lib/port.mjs";
+import { top } from "./roomcast.mjs";
+
+const ANSWER_MS = 60_000;
 
 export const build = process.env.ROOMCAST_BUILD || join(top, "build");
 
@@ -36,7 +40,8 @@ export class GatewaySite {
 		const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ["pipe", "pipe", "pipe"] });
 		child.text = "";
 		child.stderr.setEncoding("utf8").on("data", (text) => (child.text += text));
-		child.ended = new Promise((resolve) => child.on("exit", (code, signal) => resolve({ code, signal })));
+		watch(child, () => child.text);
+		child.stdin.on("error", () => {}); // it may have ended
 		this.running.push(child);
 		return child;
 	}
@@ -63,8 +68,7 @@ export class GatewaySite {
 	}
 
 	async killGateway() {
-		this.gateway.kill("SIGKILL");
-		await this.gateway.ended;
+		await end(this.gateway, "SIGKILL");
 	}
 
 	nginxConfig() {
@@ -92,15 +96,15 @@ http {
 
 	call(method, path, headers = {}, body) {
 		return new Promise((resolve, reject) => {
-			const req = request({ port: this.port, host: "127.0.0.1", method, path, headers, agent: false }, (res) => {
+			const req = request({ port: this.port, host: "127.0.0.1", method, path, headers, agent: false, timeout: ANSWER_MS }, (res) => {
 				let text = "";
-				res.setEncoding("utf8").on("data", (part) => (text += part)).on("end", () => {
+				res.setEncoding("utf8").on("data", (part) => (text += part)).on("error", reject).on("end", () => {
 					let parsed;
 					try { parsed = JSON.parse(text); } catch { /* judged by whoever asks */ }
 					resolve({ status: res.statusCode, headers: res.headers, text, json: parsed });
 				});
 			});
-			req.on("error", reject);
+			req.on("timeout", () => req.destroy(new Error(`no answer to ${method} ${path}`))).on("error", reject);
 			req.end(body);
 		});
 	}
@@ -129,7 +133,7 @@ http {
 			messages: (kind) => heard.filter((message) => message.kind === kind),
 			published: () => heard.filter((message) => message.by === "events" && ["event", "control"].includes(message.kind)),
 			say: (line) => child.stdin.write(`${line}\n`),
-			stop: async () => { child.stdin.end(); await child.ended; },
+			stop: () => (child.stdin.end(), child.ended),
 		};
 		await until(`${name} is welcome and hears heartbeats`, () => hub.messages("welcome").length && hub.messages("heartbeat").length);
 		return hub;
@@ -148,9 +152,11 @@ http {
 
 	/** Ends everything; a sanitizer's complaint is an error. */
 	async close() {
-		for (const child of this.running) if (child.exitCode === null && child.signalCode === null) child.kill("SIGTERM");
-		await Promise.all(this.running.map((child) => child.ended));
-		rmSync(this.dir, { recursive: true, force: true });
+		try {
+			await all(this.running.map((child) => end(child)));
+		} finally {
+			rmSync(this.dir, { recursive: true, force: true });
+		}
 		const complaint = this.running.map((child) => child.text).find((text) => /ERROR: |runtime error/.test(text));
 		if (complaint) throw new Error(complaint.slice(-4000));
 	}

@@ -4,10 +4,10 @@ import { existsSync, statSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { after, before, test } from "node:test";
 
+import { after, before, test } from "../lib/bounded.mjs";
 import { build, GatewaySite } from "./gateway.mjs";
-import { until } from "./roomcast.mjs";
+import { heard, until, within } from "../lib/deadline.mjs";
 
 let site;
 before(async () => (site = await GatewaySite.open()));
@@ -76,11 +76,11 @@ test("a stranger's path forges nothing in the log", async () => {
 });
 
 test("a POST that announces no body at all", async () => {
-	const answer = await new Promise((resolve) => {
+	const answer = await within("an answer", new Promise((resolve) => {
 		let text = "";
 		const socket = connect(site.port, "127.0.0.1", () => socket.write(`POST /api/broadcast/emit HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer ${site.key}\r\n\r\n`));
 		socket.on("data", (part) => (text += part)).on("close", () => resolve(text));
-	});
+	}));
 	assert.match(answer, /^HTTP\/1.1 411 .*length_required/s);
 });
 
@@ -164,7 +164,7 @@ test("hubs: counts, repairs, relays, names", async () => {
 	assert.deepEqual(two.messages("volatile").map((message) => [message.hub, message.counter, message.body]), [["hub-a", 1, '"user:activity",1'], ["hub-a", 2, '"user:activity",2']]);
 
 	const rival = site.spawn(join(build, "tests/tools/line_tap"), ["hub-a", `ipc://${site.dir}/line.sock`]);
-	const refused = await new Promise((resolve) => createInterface({ input: rival.stdout }).once("line", (line) => resolve(JSON.parse(line))));
+	const refused = JSON.parse((await heard(createInterface({ input: rival.stdout }), "line"))[0]);
 	assert.equal(refused.kind, "refusal");
 	one.child.kill("SIGKILL"); // its connection is gone: the name is free at once
 	await until("the rival is welcome", async () => (await status()).hubs.some((hub) => hub.name === "hub-a" && hub.clients === 0));
@@ -176,7 +176,7 @@ test("hubs: counts, repairs, relays, names", async () => {
 		const before = (await status()).line.brokenHandshakes;
 		const stranger = connect(join(site.dir, endpoint)).on("error", () => {});
 		stranger.resume().write("GET / HTTP/1.1\r\nHost: roomcast\r\n\r\n" + "x".repeat(200));
-		await new Promise((resolve) => stranger.on("close", resolve));
+		await heard(stranger, "close");
 		await until(`what spoke no ZeroMQ on ${endpoint} is counted`, async () => (await status()).line.brokenHandshakes > before);
 	}
 	rival.stdin.end();
@@ -208,7 +208,7 @@ test("broken FastCGI peers are closed and counted, nothing else", async () => {
 	for (const bytes of broken) await throwAt(bytes);
 	const queries = Buffer.concat(Array.from({ length: 20 }, () => record(9, 0, Buffer.from("\x0e\0FCGI_MAX_CONNS", "latin1"))));
 	const asking = connect(join(site.dir, "gateway.sock"), () => asking.write(queries));
-	await new Promise((resolve) => asking.once("data", resolve));
+	await heard(asking, "data");
 	asking.destroy();
 	const { fastcgi } = await status();
 	assert.ok(fastcgi.malformed >= counted + broken.length, JSON.stringify(fastcgi));
@@ -231,7 +231,7 @@ test("a body that is longer or shorter than announced", async () => {
 	const pair = (name, value) => Buffer.concat([Buffer.from([name.length, value.length]), Buffer.from(name + value)]);
 	const params = (length) => Buffer.concat([pair("REQUEST_METHOD", "POST"), pair("SCRIPT_NAME", "/api/broadcast/emit"), pair("CONTENT_TYPE", "application/json"),
 		pair("HTTP_AUTHORIZATION", `Bearer ${site.key}`), pair("CONTENT_LENGTH", length)]);
-	const ask = (length, body, isEnded = true) => new Promise((resolve) => {
+	const ask = (length, body, isEnded = true) => within("an answer", new Promise((resolve) => {
 		let text = "";
 		const socket = connect(join(site.dir, "gateway.sock"), () => socket.write(Buffer.concat([begin, record(4, 1, params(length)), record(4, 1),
 			record(5, 1, Buffer.from(body)), ...(isEnded ? [record(5, 1)] : [])])));
@@ -239,7 +239,7 @@ test("a body that is longer or shorter than announced", async () => {
 			text += part;
 			if (!isEnded) socket.destroy();
 		}).on("close", () => resolve(text));
-	});
+	}));
 	assert.match(await ask("13", '{"event":"e"}'), /Status: 202/);
 	assert.match(await ask("12", '{"event":"e"}'), /Status: 400.*body_length/s);
 	assert.match(await ask("14", '{"event":"e"}'), /Status: 400.*body_length/s);

@@ -1,9 +1,10 @@
 // Who a client is: the four places of a token and their order, whose cookies count, and what other origins may read.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
 
 import { WebSocket } from "ws";
 
+import { after, before, test } from "../lib/bounded.mjs";
+import { get } from "../lib/deadline.mjs";
 import { Roomcast, until } from "./roomcast.mjs";
 import { token } from "./publisher.mjs";
 
@@ -29,20 +30,23 @@ const transports = {
 		socket.on("message", (data) => heard.push(String(data)));
 		let isGone = false;
 		socket.on("close", () => (isGone = true)).on("error", () => (isGone = true));
-		await until("the handshake", () => heard.length || isGone);
-		for (const packet of packets) socket.send(packet);
-		await until("the answer", () => isGone || isDone(heard));
-		socket.terminate();
+		try {
+			await until("the handshake", () => heard.length || isGone);
+			for (const packet of packets) socket.send(packet);
+			await until("the answer", () => isGone || isDone(heard));
+		} finally {
+			socket.terminate();
+		}
 		return heard;
 	},
 	async polling(query, headers, packets, isDone) {
 		const url = `${endpoint}?EIO=4&transport=polling${query}`;
-		const open = await (await fetch(url, { headers })).text();
+		const open = await (await get(url, { headers })).text();
 		const session = `${url}&sid=${encodeURIComponent(JSON.parse(open.slice(1)).sid)}`;
 		const heard = [open];
-		for (const packet of packets) await fetch(session, { method: "POST", headers, body: packet });
-		for (let i = 0; i < 10 && !isDone(heard); i++) heard.push(...(await (await fetch(session, { headers })).text()).split("\x1e"));
-		await fetch(session, { method: "POST", headers, body: "1" });
+		for (const packet of packets) await get(session, { method: "POST", headers, body: packet });
+		for (let i = 0; i < 10 && !isDone(heard); i++) heard.push(...(await (await get(session, { headers })).text()).split("\x1e"));
+		await get(session, { method: "POST", headers, body: "1" });
 		return heard;
 	},
 };
@@ -97,7 +101,7 @@ for (const transport of Object.keys(transports)) {
 for (const [origin, isAllowed] of [[ALLOWED, true], [FOREIGN, false]]) {
 	for (const [what, query, status] of [["a status", "", 200], ["a handshake", "?EIO=4&transport=polling", 200], ["an error", "?EIO=4&transport=none", 400]]) {
 		test(`CORS: ${what} for ${origin}`, async () => {
-			const answer = await fetch(endpoint + query, { headers: { Origin: origin } });
+			const answer = await get(endpoint + query, { headers: { Origin: origin } });
 			await answer.text();
 			assert.equal(answer.status, status);
 			assert.equal(answer.headers.get("access-control-allow-origin"), isAllowed ? origin : null);
@@ -107,7 +111,7 @@ for (const [origin, isAllowed] of [[ALLOWED, true], [FOREIGN, false]]) {
 	}
 
 	test(`CORS: a preflight from ${origin}`, async () => {
-		const answer = await fetch(`${endpoint}/?EIO=4&transport=polling`, {
+		const answer = await get(`${endpoint}/?EIO=4&transport=polling`, {
 			method: "OPTIONS",
 			headers: { Origin: origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,x-own" },
 		});

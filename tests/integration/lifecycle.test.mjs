@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
 
 import { io } from "socket.io-client";
 
+import { after, before, test } from "../lib/bounded.mjs";
 import { Roomcast, isAlive, until } from "./roomcast.mjs";
 import { post } from "./publisher.mjs";
 
@@ -34,7 +34,7 @@ async function worksAgain(what) {
 	await until(what, async () => {
 		const answer = await post(roomcast, "data-change", { entityType: "Thing", action: "UPDATE", data: {} }).catch(() => undefined);
 		return answer && answer.status < 300 && seen;
-	}, 30_000);
+	});
 	socket.off("data-change");
 }
 

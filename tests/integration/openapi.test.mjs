@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
 
 import { Validator } from "@seriousme/openapi-schema-validator";
 import Ajv2020 from "ajv/dist/2020.js";
 import { parse } from "yaml";
 
+import { after, before, test } from "../lib/bounded.mjs";
 import { GatewaySite } from "./gateway.mjs";
 import { top, until } from "./roomcast.mjs";
 

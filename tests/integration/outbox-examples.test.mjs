@@ -4,9 +4,9 @@ import { execFile, execFileSync } from "node:child_process";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 
+import { after, before, test } from "../lib/bounded.mjs";
 import { top } from "./roomcast.mjs";
 
 const execute = promisify(execFile);
@@ -15,15 +15,17 @@ const postgres = join(top, "tests/tools/postgres.sh");
 const database = mkdtempSync(join(tmpdir(), "rcoe-"));
 const psqlArguments = ["-h", database, "-U", "postgres", "-v", "ON_ERROR_STOP=1", "-AtqX"];
 
-const sql = async (text) => (await execute("psql", [...psqlArguments, "-c", text])).stdout.trim();
-const run = (program, args, cwd, env = {}) => execute(program, args, { cwd, env: { ...process.env, PGHOST: database, DJANGO_DATABASE_HOST: database, ...env } });
+const PROGRAM_MS = 120_000; // of one that ends by itself
+
+const sql = async (text) => (await execute("psql", [...psqlArguments, "-c", text], { timeout: PROGRAM_MS })).stdout.trim();
+const run = (program, args, cwd, env = {}) => execute(program, args, { cwd, timeout: PROGRAM_MS, env: { ...process.env, PGHOST: database, DJANGO_DATABASE_HOST: database, ...env } });
 const server = (action) => execFileSync(postgres, [action, database], {
-	stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, POSTGRES_OWNER: String(process.pid) },
+	timeout: PROGRAM_MS, stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, POSTGRES_OWNER: String(process.pid) },
 });
 
 before(async () => {
 	server("start");
-	await execute("psql", [...psqlArguments, "-f", join(top, "sql/outbox.sql")]);
+	await execute("psql", [...psqlArguments, "-f", join(top, "sql/outbox.sql")], { timeout: PROGRAM_MS });
 	await sql("CREATE TABLE items (id int PRIMARY KEY, name text NOT NULL, status text NOT NULL, rented_by text, version int NOT NULL)");
 });
 
@@ -36,14 +38,14 @@ const ways = {
 	Prisma: (env) => run("node", ["rent.mjs"], join(examples, "prisma"), env),
 };
 
-test("Prisma's client is generated without any of its downloads", { timeout: 120_000 }, async () => {
+test("Prisma's client is generated without any of its downloads", async () => {
 	await run("node", ["node_modules/prisma/build/index.js", "generate"], join(examples, "prisma"), {
 		PRISMA_SCHEMA_ENGINE_BINARY: "/bin/true", DATABASE_URL: "postgresql://unused",
 	});
 });
 
 for (const [name, rent] of Object.entries(ways)) {
-	test(`${name}: the change and its events together`, { timeout: 60_000 }, async () => {
+	test(`${name}: the change and its events together`, async () => {
 		await sql("DELETE FROM roomcast_outbox; DELETE FROM items; INSERT INTO items VALUES (7, 'Drill \"Ü\"', 'free', NULL, 1)");
 		await rent({ ITEM: "7", PERSON: "anna" });
 		assert.equal(await sql("SELECT status, rented_by, version FROM items"), "rented|anna|2");
@@ -57,7 +59,7 @@ for (const [name, rent] of Object.entries(ways)) {
 	});
 
 	if (name === "SQL") continue; // what rolls back there is psql itself: outbox.test.mjs
-	test(`${name}: neither when the transaction fails`, { timeout: 60_000 }, async () => {
+	test(`${name}: neither when the transaction fails`, async () => {
 		await sql("DELETE FROM roomcast_outbox; DELETE FROM items; INSERT INTO items VALUES (7, 'Drill', 'free', NULL, 1)");
 		await assert.rejects(rent({ ITEM: "7", PERSON: "anna", FAIL: "1" }), /something went wrong at the end/);
 		assert.equal(await sql("SELECT status, version FROM items"), "free|1");

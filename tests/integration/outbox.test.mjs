@@ -5,11 +5,12 @@ import { execFile, execFileSync, spawn } from "node:child_process";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 
 import { io } from "socket.io-client";
 
+import { after, before, test } from "../lib/bounded.mjs";
+import { emit as emitTo, end, get, heard, watch, within } from "../lib/deadline.mjs";
 import { Roomcast, isAlive, top, until } from "./roomcast.mjs";
 
 const execute = promisify(execFile);
@@ -19,10 +20,14 @@ const psqlArguments = ["-h", database, "-U", "postgres", "-v", "ON_ERROR_STOP=1"
 const got = []; // what the client was given, in order
 let roomcast, client;
 
-const sql = async (text) => (await execute("psql", [...psqlArguments, "-c", text])).stdout.trim();
+const PROGRAM_MS = 120_000; // of one that ends by itself
+
+const sql = async (text) => (await execute("psql", [...psqlArguments, "-c", text], { timeout: PROGRAM_MS })).stdout.trim();
 const server = (action, ...more) => execFileSync(postgres, [action, database, ...more], {
-	stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, POSTGRES_OWNER: String(process.pid) },
+	timeout: PROGRAM_MS, stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, POSTGRES_OWNER: String(process.pid) },
 });
+
+const sessions = new Set();
 
 /** A session of its own, which stays open between statements. */
 class Session {
@@ -30,7 +35,8 @@ class Session {
 		this.psql = spawn("psql", psqlArguments, { stdio: ["pipe", "pipe", "inherit"] });
 		this.output = "";
 		this.psql.stdout.setEncoding("utf8").on("data", (text) => (this.output += text));
-		this.ended = new Promise((resolve) => this.psql.on("close", resolve));
+		watch(this.psql, () => this.output).stdin.on("error", () => {});
+		sessions.add(this);
 		this.marks = 0;
 	}
 
@@ -41,41 +47,46 @@ class Session {
 		await until(text, () => this.output.includes(mark));
 	}
 
-	async end() {
+	end() {
+		sessions.delete(this);
 		this.psql.stdin.end();
-		await this.ended;
+		return this.psql.ended;
 	}
 }
 
 const emit = (name, n) => `SELECT roomcast_publish_emit('${name}', '[${n}]')`;
 const numbers = (name) => got.filter(([event]) => event === name).map(([, n]) => n);
-const status = async () => (await (await fetch(`${roomcast.url}/api/broadcast/status`, { headers: { Authorization: `Bearer ${roomcast.info.apiKey}` } })).json()).outbox;
+const status = async () => (await (await get(`${roomcast.url}/api/broadcast/status`, { headers: { Authorization: `Bearer ${roomcast.info.apiKey}` } })).json()).outbox;
 const arrived = (name, n, deadline_ms) => until(`${name} ${n} arrives`, () => numbers(name).includes(n), deadline_ms);
 const left = () => sql("SELECT count(*) FROM roomcast_outbox WHERE failure IS NULL").then(Number);
 
 before(async () => {
 	server("start");
-	await execute("psql", [...psqlArguments, "-f", join(top, "sql/outbox.sql")]);
+	await execute("psql", [...psqlArguments, "-f", join(top, "sql/outbox.sql")], { timeout: PROGRAM_MS });
 	roomcast = await Roomcast.start({
 		env: { ROOMCAST_OUTBOX: "yes", ROOMCAST_OUTBOX_CONNECTION: `host=${database} user=postgres dbname=postgres` },
 	});
 	client = io(roomcast.url, { path: "/api/socket", transports: ["websocket"] });
 	client.onAny((event, ...args) => got.push([event, ...args]));
-	await new Promise((resolve) => client.once("connect", resolve));
+	await heard(client, "connect");
 });
 
 after(async () => {
 	client?.disconnect();
-	await roomcast?.stop();
-	server("remove");
+	try {
+		await Promise.allSettled([...sessions].map((session) => end(session.psql)));
+		await roomcast?.stop();
+	} finally {
+		server("remove");
+	}
 });
 
 test("what is committed arrives, byte for byte, and its row is gone; what is rolled back never does", async () => {
 	const data = '{"b":12345678901234567890,"a":1.10,"slash":"\\/","e":"\\u00e9","nested":{"z":1e2,"y":[ 1 , 2 ]}}';
-	const packet = new Promise((resolve) => {
+	const packet = within("the packet", new Promise((resolve) => {
 		client.io.engine.on("data", (text) => typeof text === "string" && text.includes("data-change") && resolve(text));
-	});
-	await new Promise((resolve) => client.emit("join-data-sync", ["Raw"], resolve));
+	}));
+	await emitTo(client, "join-data-sync", ["Raw"]);
 	await sql(`BEGIN; SELECT roomcast_publish_emit('rolled-back', '[1]'); ROLLBACK`);
 	await sql(`SELECT roomcast_publish_data_change('Raw', 'CREATE', '${data}')`);
 	assert.ok((await packet).includes(`"data":${data}`));
@@ -113,7 +124,7 @@ test("a long transaction elsewhere holds nothing up, and comes when it commits",
 	await session.end();
 });
 
-test("transactions that follow each other, from two sessions, keep their order", { timeout: 120_000 }, async () => {
+test("transactions that follow each other, from two sessions, keep their order", async () => {
 	const sessions = [new Session(), new Session()];
 	const expected = [];
 	for (let n = 0; n < 300; n += 3) {
@@ -159,7 +170,7 @@ test("a notification that was missed is made up for", async () => {
 	await sql(`ALTER TABLE roomcast_outbox ENABLE TRIGGER roomcast_outbox_wake`);
 });
 
-test("a gateway killed between journaling a row and deleting it publishes it once", { timeout: 120_000 }, async () => {
+test("a gateway killed between journaling a row and deleting it publishes it once", async () => {
 	await sql(`
 		CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN OLD; END $$;
 		CREATE TRIGGER dawdle BEFORE DELETE ON roomcast_outbox FOR EACH ROW EXECUTE FUNCTION dawdle();
@@ -178,7 +189,7 @@ test("a gateway killed between journaling a row and deleting it publishes it onc
 	assert.deepEqual(numbers("killed"), [1, 2]);
 });
 
-test("rows wait while PostgreSQL is away, and go on", { timeout: 120_000 }, async () => {
+test("rows wait while PostgreSQL is away, and go on", async () => {
 	server("stop", "immediate");
 	await until("the status tells", async () => !(await status()).open);
 	assert.ok((await status()).reason);
@@ -187,7 +198,7 @@ test("rows wait while PostgreSQL is away, and go on", { timeout: 120_000 }, asyn
 	await arrived("restarted", 1, 60_000);
 });
 
-test("many rows take little time, and each comes once", { timeout: 120_000 }, async () => {
+test("many rows take little time, and each comes once", async () => {
 	await sql(`SELECT count(roomcast_publish_emit('many', json_build_array(n))) FROM generate_series(1, 5000) AS n`);
 	await arrived("many", 5000, 60_000);
 	assert.deepEqual(numbers("many"), Array.from({ length: 5000 }, (_, i) => i + 1));

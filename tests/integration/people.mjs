@@ -1,6 +1,7 @@
 // Clients as a web application has them: official socket.io-client, each writing down what it gets.
 import { io } from "socket.io-client";
 
+import { emit } from "../lib/deadline.mjs";
 import { token } from "./publisher.mjs";
 import { until } from "./roomcast.mjs";
 
@@ -11,8 +12,6 @@ export function endAll() {
 	for (const person of open) person.socket.disconnect();
 	open.clear();
 }
-
-export const emit = (socket, ...args) => new Promise((resolve) => socket.emit(...args, resolve));
 
 export class Person {
 	/** A client, not connected yet. userId: none is anonymous; hub: connect to that one alone; the rest goes to io(). */
@@ -34,7 +33,7 @@ export class Person {
 	/** Connected, and following the entity types. */
 	static async connected(roomcast, options, types = []) {
 		const person = new Person(roomcast, options);
-		await until("connected", () => person.socket.connected, 30_000);
+		await until("connected", () => person.socket.connected);
 		if (types.length) await emit(person.socket, "join-data-sync", types);
 		return person;
 	}

@@ -3,9 +3,11 @@ import { createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
+import { get } from "../lib/deadline.mjs";
+
 /** POSTs an object, or a string as it is. */
 export async function post(roomcast, call, body, headers = {}) {
-	const response = await fetch(`${roomcast.url}/api/broadcast/${call}`, {
+	const response = await get(`${roomcast.url}/api/broadcast/${call}`, {
 		method: "POST",
 		headers: { Authorization: `Bearer ${roomcast.info.apiKey}`, "Content-Type": "application/json", ...headers },
 		body: typeof body === "string" ? body : JSON.stringify(body),

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
 
+import { after, before, test } from "../lib/bounded.mjs";
 import { build, GatewaySite } from "./gateway.mjs";
 import { until } from "./roomcast.mjs";
 
@@ -13,7 +13,7 @@ const keys = {};
 before(async () => {
 	site = await GatewaySite.open();
 	const file = join(site.dir, "keys.ini");
-	const keygen = (...args) => execFileSync(join(build, "cli/roomcast"), ["keygen", `--file=${file}`, ...args], { encoding: "utf8" }).trim();
+	const keygen = (...args) => execFileSync(join(build, "cli/roomcast"), ["keygen", `--file=${file}`, ...args], { encoding: "utf8", timeout: 60_000 }).trim();
 	keys.invoices = keygen("--name=invoices", "--calls=data-change,join,events", "--types=Invoice");
 	keys.slow = keygen("--name=slow", "--calls=publish", "--rate=1", "--burst=3");
 	await site.killGateway();

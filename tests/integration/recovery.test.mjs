@@ -1,8 +1,9 @@
 // A client that was away misses nothing, and gets nothing twice: on the same hub, and on another.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
 
+import { after, afterEach, before, test } from "../lib/bounded.mjs";
 import { Follower, Wire, ask, assertSequence, hubSocket, metrics } from "./follower.mjs";
+import { emit, get, heard } from "../lib/deadline.mjs";
 import { Roomcast, until } from "./roomcast.mjs";
 import { post, token } from "./publisher.mjs";
 
@@ -38,7 +39,13 @@ async function publish(entityType, from, to, more = {}) {
 	}
 }
 
-/** Publishes about 200 events a second until stopped; returns how many they were. */
+const sources = new Set();
+afterEach(async () => {
+	await Promise.allSettled([...sources].map((source) => source.stop()));
+	sources.clear();
+});
+
+/** Publishes about 200 events a second until stopped, at the latest at the test's end; returns how many they were. */
 function publishing(entityType) {
 	let n = 0, isOn = true;
 	const done = (async () => {
@@ -50,7 +57,10 @@ function publishing(entityType) {
 		}
 		return n;
 	})();
-	return { stop: () => ((isOn = false), done), get count() { return n; } };
+	done.catch(() => {}); // told to whoever stops it
+	const source = { stop: () => ((isOn = false), done), get count() { return n; } };
+	sources.add(source);
+	return source;
 }
 
 for (const [name, options] of [["WebSocket", websocket], ["polling", polling]]) {
@@ -110,7 +120,7 @@ test("same hub, over the other transport", async () => {
 	assertSequence(client.got.Other, 1, 33);
 });
 
-test("same hub, cut in the middle of an upgrade", { timeout: 120_000 }, async () => {
+test("same hub, cut in the middle of an upgrade", async () => {
 	const wire = await wireTo("hub-1"), client = follow(wire, ["Upgrade"], { transports: ["polling", "websocket"] });
 	const source = publishing("Upgrade");
 	await client.ready();
@@ -130,7 +140,7 @@ test("same hub, cut in the middle of an upgrade", { timeout: 120_000 }, async ()
 	assert.ok(client.connects.slice(1).every(({ recovered }) => recovered), JSON.stringify(client.connects));
 });
 
-test("same hub, cut again and again while events flow and while they are replayed", { timeout: 120_000 }, async () => {
+test("same hub, cut again and again while events flow and while they are replayed", async () => {
 	const wires = await Promise.all([wireTo("hub-1"), wireTo("hub-1"), wireTo("hub-1")]);
 	const ways = [websocket, polling, {}];
 	const clients = wires.map((wire, i) => follow(wire, ["Flow"], ways[i]));
@@ -183,7 +193,7 @@ for (const [name, options] of [["WebSocket", websocket], ["polling", polling]]) 
 	});
 }
 
-test("a hub killed: its clients go on at the other, and come back, without a gap", { timeout: 120_000 }, async () => {
+test("a hub killed: its clients go on at the other, and come back, without a gap", async () => {
 	const wires = [await wireTo("hub-1"), await wireTo("hub-1")];
 	const clients = wires.map((wire, i) => follow(wire, ["Killed"], i ? polling : websocket));
 	await Promise.all(clients.map((client) => client.ready()));
@@ -208,7 +218,7 @@ test("a hub killed: its clients go on at the other, and come back, without a gap
 	}
 });
 
-test("a restarted hub knows what its clients missed meanwhile", { timeout: 120_000 }, async () => {
+test("a restarted hub knows what its clients missed meanwhile", async () => {
 	const wire = await wireTo("hub-1"), client = follow(wire, ["Restarted"], websocket);
 	await client.ready();
 	await publish("Restarted", 1, 10);
@@ -223,7 +233,7 @@ test("a restarted hub knows what its clients missed meanwhile", { timeout: 120_0
 	assertSequence(client.got.Restarted, 1, 25);
 });
 
-test("a hub that is behind its client gives nothing twice", { timeout: 60_000 }, async () => {
+test("a hub that is behind its client gives nothing twice", async () => {
 	const wire = await wireTo("hub-1"), client = follow(wire, ["Behind"], websocket);
 	await client.ready();
 	await publish("Behind", 1, 5);
@@ -368,15 +378,17 @@ test("an offset on what is not journaled never covers what was not given", async
 	client.socket.connect();
 	await until("it is connected", () => client.isConnected);
 	const offset = client.socket._lastOffset;
-	await new Promise((resolve) => client.socket.once("pong", resolve).emit("ping"));
+	const pong = heard(client.socket, "pong");
+	client.socket.emit("ping");
+	await pong;
 	assert.equal(client.socket._lastOffset, offset);
-	const ack = await new Promise((resolve) => client.socket.emit("join-data-sync", ["Covered"], resolve));
+	const ack = await emit(client.socket, "join-data-sync", ["Covered"]);
 	assert.equal(ack.recovered, true);
 	await client.has("Covered", 6);
 	assertSequence(client.got.Covered, 1, 6);
 	/* A room joined after the walk is live at once, and its past is not told. */
 	await publish("Late", 1, 2);
-	const late = await new Promise((resolve) => client.socket.emit("join-data-sync", ["Late"], resolve));
+	const late = await emit(client.socket, "join-data-sync", ["Late"]);
 	assert.equal(late.recovered, false);
 });
 
@@ -397,7 +409,7 @@ test("where `except` cannot be judged, the event is withheld and the room is not
 	assertSequence(client.got.Except, 1, 4);
 });
 
-test("a token that expires closes the transport; the client comes back with a new one and goes on", { timeout: 60_000 }, async () => {
+test("a token that expires closes the transport; the client comes back with a new one and goes on", async () => {
 	const wire = await wireTo("hub-1");
 	let tokens = 0;
 	const client = follow(wire, ["Expiring"], {
@@ -422,7 +434,7 @@ before(async () => {
 });
 after(() => patient?.stop());
 
-test("a slow client is cut, and walked as fast as it takes", { timeout: 120_000 }, async () => {
+test("a slow client is cut, and walked as fast as it takes", async () => {
 	const wire = keep(await Wire.to(hubSocket(patient, "hub-1"))), client = follow(wire, ["Slow"], websocket);
 	await client.ready();
 	const padding = "x".repeat(20_000);
@@ -447,7 +459,7 @@ test("a slow client is cut, and walked as fast as it takes", { timeout: 120_000 
 	assert.equal(client.connects[1].recovered, true);
 });
 
-test("coalesce: updates that a newer one replaced need not be given, creations and deletions always", { timeout: 120_000 }, async () => {
+test("coalesce: updates that a newer one replaced need not be given, creations and deletions always", async () => {
 	const wire = keep(await Wire.to(hubSocket(patient, "hub-1"))), client = follow(wire, ["Coalesced"], websocket);
 	const got = [], padding = "x".repeat(8_000);
 	client.socket.on("data-change", ({ action, data }) => got.push([action, data.id, data.n]));
@@ -553,7 +565,7 @@ test("what a room had for a client before it was taken out of it comes, whether 
 });
 
 test("the status tells the history's figures", async () => {
-	const status = await (await fetch(`${roomcast.url}/api/socket`)).json();
+	const status = await (await get(`${roomcast.url}/api/socket`)).json();
 	assert.ok(status.history.events > 100);
 	assert.ok(status.history.bytes > status.history.events * 100);
 	assert.ok(status.history.rooms > 0);

@@ -1,37 +1,21 @@
 // Starts a whole roomcast through ./run for a test, with a state directory and a port of its own.
 import { execFile, spawn } from "node:child_process";
 import { existsSync, lstatSync, mkdtempSync, readFileSync, realpathSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
+import { descendants, end, get, portrait, until, watch } from "../lib/deadline.mjs";
+import { freePort } from "../lib/port.mjs";
+
+export { freePort, until };
+
 export const top = join(dirname(fileURLToPath(import.meta.url)), "../..");
 
-const START_MS = 600_000; // the first start may have to build
-
-/** Waits until check() gives something true, and returns it. The deadline is for a condition, never a pause that hopes. */
-export async function until(what, check, deadline_ms = 15_000) {
-	const end = Date.now() + deadline_ms;
-	for (;;) {
-		const result = await check();
-		if (result) return result;
-		if (Date.now() > end) throw new Error(`not within ${deadline_ms} ms: ${what}`);
-		await new Promise((resolve) => setTimeout(resolve, 25));
-	}
-}
-
-/** A port that nobody listens on now. */
-export function freePort() {
-	return new Promise((resolve, reject) => {
-		const server = createServer().on("error", reject);
-		server.listen(0, "127.0.0.1", () => {
-			const { port } = server.address();
-			server.close(() => resolve(port));
-		});
-	});
-}
+const START_MS = 220_000; // a start may have to build
+const STOP_MS = 60_000;
+const LATE_MS = 15_000; // after which a daemon that does not end is looked at; ./run ends it by force later
 
 export const newState = () => join(mkdtempSync(join(tmpdir(), "roomcast-test-")), "state");
 
@@ -59,15 +43,25 @@ export class Roomcast {
 		for (const stream of [roomcast.process.stdout, roomcast.process.stderr]) {
 			stream.setEncoding("utf8").on("data", (text) => (roomcast.output += text));
 		}
-		roomcast.exited = new Promise((resolve) => roomcast.process.on("close", (code, signal) => resolve({ code, signal })));
-		roomcast.exited.then(() => (roomcast.hasExited = true));
+		watch(roomcast.process, () => roomcast.output);
+		roomcast.process.closed.then(() => (roomcast.hasExited = true));
 		return roomcast;
 	}
 
-	/** Starts it and waits until it is ready. */
+	/** How it ended. */
+	get exited() {
+		return this.process.ended;
+	}
+
+	/** Starts it, and waits until it is ready; what does not become that is ended. */
 	static async start(options) {
 		const roomcast = await Roomcast.spawn(options);
-		await roomcast.ready();
+		try {
+			await roomcast.ready();
+		} catch (error) {
+			await roomcast.stop().catch(() => {});
+			throw error;
+		}
 		return roomcast;
 	}
 
@@ -94,19 +88,27 @@ export class Roomcast {
 	}
 
 	async publish(call, body, headers = {}) {
-		const response = await fetch(`${this.url}/api/broadcast/${call}`, {
+		const response = await get(`${this.url}/api/broadcast/${call}`, {
 			method: "POST", body: typeof body === "string" ? body : JSON.stringify(body),
 			headers: { Authorization: `Bearer ${this.info.apiKey}`, "Content-Type": "application/json", ...headers },
 		});
 		return { status: response.status, type: response.headers.get("content-type"), body: await response.json() };
 	}
 
-	/** Ends it as Ctrl-C would, and gives how it ended. Its state directory goes away unless keep is set. */
+	/** Ends it as Ctrl-C would, and gives how it ended. Its state directory goes away unless keep is set. A daemon that had to be
+	 * ended by force is an error. */
 	async stop({ signal = "SIGTERM", keep = false } = {}) {
-		if (!this.hasExited) this.process.kill(signal);
-		const end = await this.exited;
-		if (!keep) this.forget();
-		return end;
+		let seen = "";
+		const look = setTimeout(() => (seen = descendants(this.process.pid).map(portrait).join("\n")), LATE_MS);
+		try {
+			const how = await end(this.process, signal, STOP_MS);
+			const [, forced] = this.output.match(/(\S+) did not end and was killed/) ?? [];
+			if (forced) throw new Error(`${forced} did not end\n${seen}\n${this.output.slice(-1000)}\n${this.log(forced).slice(-4000)}`);
+			return how;
+		} finally {
+			clearTimeout(look);
+			if (!keep) this.forget();
+		}
 	}
 
 	forget() {

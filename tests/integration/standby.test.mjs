@@ -6,19 +6,24 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { Agent, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 
 import { io } from "socket.io-client";
 
-import { freePort, top, until } from "./roomcast.mjs";
+import { after, afterEach, before, test } from "../lib/bounded.mjs";
+import { all, end, until, watch } from "../lib/deadline.mjs";
+import { freePort } from "../lib/port.mjs";
+import { top } from "./roomcast.mjs";
 
 const build = process.env.ROOMCAST_BUILD || join(top, "build");
 const postgres = join(top, "tests/tools/postgres.sh");
 const key = "standby-key-0123456789";
 const json = { Authorization: `Bearer ${key}`, "Content-Type": "application/json" };
-const TAKEOVER_MS = 15_000; // of a busy machine; a quiet one needs about two seconds
-const REFUSAL_MS = 5_000;   // an answer while nobody is active
+const TAKEOVER_MS = 30_000; // of a busy machine; a quiet one needs about two seconds
+const REFUSAL_MS = 10_000;  // an answer while nobody is active
+
+const REFUSALS_MAX = 500;   // in a row, of a publisher that is to end
+const PROGRAM_MS = 120_000; // of one that ends by itself
 
 const dir = mkdtempSync(join(tmpdir(), "rc-standby-"));
 const database = mkdtempSync(join(tmpdir(), "rcpg-"));
@@ -30,11 +35,8 @@ function launch(program, args, env = {}) {
 	const child = spawn(program, args, { cwd: dir, stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, ...env } });
 	child.log = "";
 	child.stderr.setEncoding("utf8").on("data", (text) => (child.log += text));
-	child.ended = new Promise((resolve) => child.on("close", (code, signal) => {
-		running.delete(child);
-		resolve({ code, signal });
-	}));
 	running.add(child);
+	watch(child, () => child.log).closed.then(() => running.delete(child));
 	return child;
 }
 
@@ -95,7 +97,7 @@ after(() => agent.destroy());
 function call(method, path, headers = {}, body) {
 	return new Promise((resolve, reject) => {
 		const began = Date.now();
-		const req = request({ port, host: "127.0.0.1", method, path: `/api/broadcast${path}`, headers, agent }, (res) => {
+		const req = request({ port, host: "127.0.0.1", method, path: `/api/broadcast${path}`, headers, agent, signal: AbortSignal.timeout(60_000) }, (res) => {
 			let text = "";
 			res.setEncoding("utf8").on("data", (part) => (text += part)).on("error", reject).on("end", () => {
 				let parsed;
@@ -110,7 +112,13 @@ function call(method, path, headers = {}, body) {
 
 const status = async () => (await call("GET", "/status", json)).json;
 
-/** Posts numbered events with keys, each until it is accepted; records the ids, and what else was answered. */
+const publishers = new Set();
+afterEach(async () => {
+	await Promise.allSettled([...publishers].map((publisher) => publisher.stop()));
+	publishers.clear();
+});
+
+/** Posts numbered events with keys, until stopped or at the latest at the test's end, each until it is accepted; records the ids, and what else was answered. */
 class Publisher {
 	constructor(name) {
 		this.name = name;
@@ -118,7 +126,9 @@ class Publisher {
 		this.refusals = [];
 		this.next = 0;
 		this.isOver = false;
+		publishers.add(this);
 		this.done = this.run();
+		this.done.catch(() => {}); // told to whoever stops it
 	}
 
 	async run() {
@@ -132,6 +142,7 @@ class Publisher {
 					break;
 				}
 				this.refusals.push(answer);
+				if (this.isOver && this.refusals.length > REFUSALS_MAX) throw new Error(`${this.name}-${n} is never accepted: ${answer.text}`);
 				await pause(20);
 			}
 			await pause(2);
@@ -146,19 +157,19 @@ class Publisher {
 
 async function connect(hub) {
 	const client = io(`http://127.0.0.1:${hub.port}`, { path: "/api/socket", transports: ["websocket"] });
+	clients.push(client);
 	client.heard = [];
 	client.drops = 0;
 	client.on("numbered", (name, n) => client.heard.push(`${name}-${n}`));
 	client.on("disconnect", () => client.drops++);
 	await until("a client is connected", () => client.connected);
-	return client;
 }
 
 const hubs = [], clients = [];
 
 before(async () => {
 	try {
-		connection = execFileSync(postgres, ["start", database], { encoding: "utf8", env: { ...process.env, POSTGRES_OWNER: String(process.pid) } }).trim();
+		connection = execFileSync(postgres, ["start", database], { timeout: PROGRAM_MS, encoding: "utf8", env: { ...process.env, POSTGRES_OWNER: String(process.pid) } }).trim();
 	} catch (error) {
 		if (error.status === 77) return; // not installed
 		throw error;
@@ -170,18 +181,17 @@ before(async () => {
 	launch("nginx", ["-p", dir, "-e", join(dir, "nginx.log"), "-c", join(dir, "nginx.conf")]);
 	hubs.push(await startHub(1), await startHub(2));
 	await until("both hubs follow", async () => (await status().catch(() => undefined))?.hubs?.length === 2);
-	for (const hub of hubs) clients.push(await connect(hub), await connect(hub));
+	for (const hub of [...hubs, ...hubs]) await connect(hub);
 });
 
 after(async () => {
 	for (const client of clients) client.close();
-	for (const child of [...running]) {
-		child.kill("SIGCONT");
-		child.kill("SIGTERM");
+	try {
+		await all([...running].map((child) => end(child)));
+	} finally {
+		execFileSync(postgres, ["remove", database], { timeout: PROGRAM_MS });
+		rmSync(dir, { recursive: true, force: true });
 	}
-	await Promise.all([...running].map((child) => child.ended));
-	execFileSync(postgres, ["remove", database]);
-	rmSync(dir, { recursive: true, force: true });
 });
 
 const testWithPostgres = (name, run) => test(name, (t) => (connection ? run(t) : t.skip("PostgreSQL is not installed")));
@@ -208,8 +218,7 @@ for (const [killed, heir] of [["a", "b"], ["b", "a"]]) {
 		await until("publishing is under way", () => publishers.every((publisher) => publisher.accepted.length > 50));
 		const counts = publishers.map((publisher) => publisher.accepted.length);
 		const killedAt = Date.now();
-		gateways[killed].kill("SIGKILL");
-		await gateways[killed].ended;
+		await end(gateways[killed], "SIGKILL");
 		await until("publishes are accepted again", () => publishers.every((publisher, i) => publisher.accepted.length > counts[i] + 5), TAKEOVER_MS);
 		console.log(`# ${heir} accepted again ${Date.now() - killedAt} ms after ${killed} was killed`);
 		const now = await until("both hubs follow the heir", async () => {

@@ -1,8 +1,8 @@
 // What a hub tells about itself over plain HTTP, on its own socket.
 import assert from "node:assert/strict";
 import { request } from "node:http";
-import { after, before, test } from "node:test";
 
+import { after, before, test } from "../lib/bounded.mjs";
 import { Roomcast } from "./roomcast.mjs";
 
 let roomcast;
@@ -12,9 +12,9 @@ after(() => roomcast?.stop());
 
 const ask = (path, method) => new Promise((resolve, reject) => {
 	const socketPath = roomcast.info.hubs[0].socket.replace(/^unix:/, "");
-	request({ socketPath, path, method, headers: { Host: "hub" } }, (answer) => {
+	request({ socketPath, path, method, headers: { Host: "hub" }, signal: AbortSignal.timeout(30_000) }, (answer) => {
 		let text = "";
-		answer.setEncoding("utf8").on("data", (part) => (text += part)).on("end", () => resolve({ answer, text }));
+		answer.setEncoding("utf8").on("data", (part) => (text += part)).on("error", reject).on("end", () => resolve({ answer, text }));
 	}).on("error", reject).end();
 });
 

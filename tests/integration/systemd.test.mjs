@@ -5,12 +5,14 @@ import { copyFileSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFile
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 
-import { top, until } from "./roomcast.mjs";
+import { after, before, test } from "../lib/bounded.mjs";
+import { end, until, watch, within } from "../lib/deadline.mjs";
+import { top } from "./roomcast.mjs";
 
-const execute = promisify(execFile);
+const run = promisify(execFile);
+const execute = (program, args) => run(program, args, { timeout: 120_000 });
 const build = process.env.ROOMCAST_BUILD || join(top, "build");
 const dir = mkdtempSync(join(tmpdir(), "roomcast-systemd-"));
 const EXPOSURE_MAX = 1.5; // of 10, as systemd-analyze counts
@@ -73,26 +75,23 @@ test("sysusers and tmpfiles take the snippets", async () => {
 function ask(path) {
 	const record = (type, content = Buffer.alloc(0)) => Buffer.concat([Buffer.from([1, type, 0, 1, content.length >> 8, content.length & 255, 0, 0]), content]);
 	const pair = (name, value) => Buffer.concat([Buffer.from([name.length, value.length]), Buffer.from(name + value)]);
-	return new Promise((resolve, reject) => {
+	return within("an answer", new Promise((resolve, reject) => {
 		let text = "";
 		const socket = connect(path, () => socket.write(Buffer.concat([record(1, Buffer.from([0, 1, 0, 0, 0, 0, 0, 0])),
 			record(4, Buffer.concat([pair("REQUEST_METHOD", "GET"), pair("SCRIPT_NAME", "/api/broadcast/status")])), record(4), record(5)])));
 		socket.setEncoding("latin1").on("data", (part) => (text += part)).on("close", () => resolve(text)).on("error", reject);
-	});
+	}));
 }
 
-test("the gateway takes the socket that systemd listens on", async () => {
+test("the gateway takes the socket that systemd listens on", async (t) => {
 	const socket = join(dir, "gateway.sock");
 	const activator = spawn("systemd-socket-activate", ["--listen", socket, "--setenv=ROOMCAST_API_KEY", join(build, "fcgi-gateway/roomcast-gateway"),
 		"--listen=", `--state-dir=${dir}/state`, `--events=ipc://${dir}/events.sock`, `--line=ipc://${dir}/line.sock`],
 	{ env: { ...process.env, ROOMCAST_API_KEY: "a key that nobody shows" }, stdio: "ignore" });
-	const ended = new Promise((resolve) => activator.on("exit", resolve));
-	try {
-		await until("it listens", () => readdirSync(dir).includes("gateway.sock"));
-		assert.match(await ask(socket), /^.*Status: 401/s); // the first connection starts it, and waits
-	} finally {
-		activator.kill("SIGTERM"); // it has become the gateway
-	}
-	assert.equal(await ended, 0);
+	watch(activator);
+	t.after(() => end(activator, "SIGKILL"));
+	await until("it listens", () => readdirSync(dir).includes("gateway.sock"));
+	assert.match(await ask(socket), /^.*Status: 401/s); // the first connection starts it, and waits
+	assert.deepEqual(await end(activator), { code: 0, signal: null }); // it has become the gateway
 	assert.ok(readdirSync(dir).includes("gateway.sock"), "whose socket it was, is its");
 });

@@ -1,34 +1,17 @@
 // Starting, pinning and ending processes, and what /proc says about them.
 import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync, readdirSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { availableParallelism } from "node:os";
 import { createInterface } from "node:readline";
 import { join } from "node:path";
+
+import { all, end, until, watch } from "../../lib/deadline.mjs";
 
 /** The server has one core, the generator and whoever publishes the other. */
 const cores = availableParallelism() > 1 ? { server: "0", generator: "1" } : { server: "0", generator: "0" };
 
 const pinned = (core, command) => ["taskset", ["--cpu-list", cores[core], ...command]];
-
-export function freePort() {
-	return new Promise((resolve, reject) => {
-		const server = createServer().on("error", reject);
-		server.listen(0, "127.0.0.1", () => {
-			const { port } = server.address();
-			server.close(() => resolve(port));
-		});
-	});
-}
-
-/** Waits until check() is true. */
-export async function until(what, check, deadline_ms = 20_000) {
-	const end = Date.now() + deadline_ms;
-	while (!(await check())) {
-		if (Date.now() > end) throw new Error(`not within ${deadline_ms} ms: ${what}`);
-		await new Promise((resolve) => setTimeout(resolve, 20));
-	}
-}
 
 export const accepts = (port) =>
 	new Promise((resolve) => {
@@ -41,9 +24,10 @@ export const accepts = (port) =>
 export class Daemon {
 	static #running = new Set();
 
-	/** Those of servers that failed at their start. */
+	/** What is left of measurements that failed. */
 	static async stopAll() {
-		for (const daemon of Daemon.#running) await daemon.stop();
+		for (const child of generators) child.kill("SIGKILL");
+		await all([...Daemon.#running].map((daemon) => daemon.stop()));
 	}
 
 	constructor(command, { env = {}, log, directory, core = "server" }) {
@@ -51,9 +35,9 @@ export class Daemon {
 		const [program, args] = pinned(core, command);
 		this.log = log;
 		this.child = spawn(program, args, { cwd: directory, env: { ...process.env, ...env }, stdio: ["ignore", output, output] });
-		this.ended = new Promise((resolve) => this.child.on("close", resolve).on("error", resolve));
+		watch(this.child, () => readFileSync(log, "utf8"));
 		Daemon.#running.add(this);
-		this.ended.then(() => {
+		this.child.closed.then(() => {
 			this.hasEnded = true;
 			Daemon.#running.delete(this);
 		});
@@ -68,10 +52,7 @@ export class Daemon {
 	}
 
 	async stop() {
-		this.child.kill("SIGTERM");
-		const patience = setTimeout(() => this.child.kill("SIGKILL"), 10_000);
-		await this.ended;
-		clearTimeout(patience);
+		await end(this.child);
 	}
 
 	/** Its own pid and those of its children, such as nginx's workers. */
@@ -94,21 +75,30 @@ function children(pid) {
 	return found;
 }
 
+const generators = new Set();
+
 /** Runs a program of tests/bench on the generator's core; gives the JSON objects that it prints. between(object) sees each as it comes. */
 export async function generate(tools, name, args, { env = {}, between = async () => {} } = {}) {
-	const [program, all] = pinned("generator", [join(tools, name), ...args]);
-	const child = spawn(program, all, { env: { ...process.env, ...env }, stdio: ["pipe", "pipe", "pipe"] });
+	const [program, options] = pinned("generator", [join(tools, name), ...args]);
+	const child = spawn(program, options, { env: { ...process.env, ...env }, stdio: ["pipe", "pipe", "pipe"] });
 	let complaints = "";
 	child.stderr.setEncoding("utf8").on("data", (text) => (complaints += text));
 	child.stdin.on("error", () => {});
-	const ended = new Promise((resolve) => child.on("close", resolve).on("error", resolve));
+	watch(child, () => complaints);
+	generators.add(child);
+	child.closed.then(() => generators.delete(child));
 	const found = [];
-	for await (const line of createInterface({ input: child.stdout })) {
-		found.push(JSON.parse(line));
-		await between(found.at(-1));
-		child.stdin.write("\n");
+	try {
+		for await (const line of createInterface({ input: child.stdout })) {
+			found.push(JSON.parse(line));
+			await between(found.at(-1));
+			child.stdin.write("\n");
+		}
+	} catch (error) {
+		child.kill("SIGKILL");
+		throw error;
 	}
-	const status = await ended;
+	const { code: status } = await child.ended;
 	if (status !== 0) throw new Error(`${name} ${args.join(" ")}: ${complaints.trim() || `status ${status}`}`);
 	return found;
 }

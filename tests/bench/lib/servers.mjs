@@ -2,7 +2,9 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Daemon, freePort, until } from "./processes.mjs";
+import { all, get, until } from "../../lib/deadline.mjs";
+import { freePort } from "../../lib/port.mjs";
+import { Daemon } from "./processes.mjs";
 
 const bench = join(dirname(fileURLToPath(import.meta.url)), "..");
 const top = join(bench, "../..");
@@ -30,7 +32,7 @@ class Server {
 	}
 
 	async stop() {
-		for (const daemon of this.daemons.reverse()) await daemon.stop();
+		await all(this.daemons.map((daemon) => daemon.stop()));
 	}
 }
 
@@ -144,7 +146,7 @@ export async function stack(context, { gateway = [], name = "roomcast" } = {}) {
 	await until("gateway and hub have their sockets", () => ["gateway.sock", "hub-1.sock"].every((socket) => existsSync(join(directory, socket))));
 	await startNginx(server, port, `${http}\n\tserver {\n\t\tlisten 127.0.0.1:${port} backlog=4096;\n${example("roomcast-server.conf", directory)}\n\t}`);
 	await until("the hub is with the gateway", async () => {
-		const answer = await fetch(`http://127.0.0.1:${port}/api/broadcast/status`, { headers: { authorization: `Bearer ${apiKey}` } });
+		const answer = await get(`http://127.0.0.1:${port}/api/broadcast/status`, { headers: { authorization: `Bearer ${apiKey}` } });
 		return answer.ok && (await answer.json()).hubs?.length === 1;
 	});
 	return Object.assign(server, { options: { server: port, source: `gateway:${port}/api/broadcast/data-change` }, port });
