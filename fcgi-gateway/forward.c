@@ -34,7 +34,7 @@ struct ticket {
 	size_t target;                        /* it was sent there */
 	unsigned tried;                       /* a bit for each target that does not handle it */
 	struct response *response;
-	bool is_done;
+	bool is_done, was_sent;
 	pthread_cond_t done;
 };
 
@@ -70,6 +70,7 @@ static void finish(struct forward *forward, struct ticket *ticket, uint64_t *cou
 {
 	pthread_mutex_lock(&forward->lock);
 	++*counter;
+	ticket->was_sent = counter != &forward->counters.unsent;
 	ticket->is_done = true;
 	pthread_cond_signal(&ticket->done);
 	pthread_mutex_unlock(&forward->lock);
@@ -343,7 +344,7 @@ static void wait_for_answer(struct forward *forward, struct ticket *ticket)
 	pthread_cond_destroy(&ticket->done);
 }
 
-void forward_request(struct forward *forward, const struct request *request, struct response *response)
+bool forward_request(struct forward *forward, const struct request *request, struct response *response)
 {
 	uint64_t now_ms = clock_monotonic_ms();
 	struct ticket ticket = {
@@ -358,6 +359,7 @@ void forward_request(struct forward *forward, const struct request *request, str
 	else
 		wait_for_answer(forward, &ticket);
 	buffer_deinit(&ticket.packed);
+	return ticket.was_sent;
 }
 
 void forward_add_status(void *data, struct buffer *out)

@@ -32,8 +32,8 @@ void forward_set_target(struct forward *forward, const char *endpoints);
 
 bool forward_has_target(struct forward *forward);
 
-/* Any thread: waits; response comes all zero and is complete on return. */
-void forward_request(struct forward *forward, const struct request *request, struct response *response);
+/* Any thread: waits; response comes all zero and is complete on return. False: certainly nobody has handled it. */
+bool forward_request(struct forward *forward, const struct request *request, struct response *response);
 
 /* Adds a member "forward" and a comma. */
 void forward_add_status(void *forward, struct buffer *out);

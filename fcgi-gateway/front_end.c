@@ -38,7 +38,7 @@ static struct forward *open_forward(const struct gateway_config *config, struct 
 
 static void handle(void *data, const struct request *request, struct response *response)
 {
-	forward_request(data, request, response);
+	(void)forward_request(data, request, response);
 }
 
 int front_end_begin(struct front_end *front_end, const struct gateway_config *config, struct error *err)
@@ -157,7 +157,7 @@ int front_end_run_cgi(const struct gateway_config *config)
 	struct curve curve;
 	struct forward *forward = open_forward(config, &curve, &err);
 	if (forward)
-		forward_request(forward, &request, &response);
+		(void)forward_request(forward, &request, &response);
 	else
 		response_refuse(&response, REFUSAL_UNAVAILABLE, "%s", err.text);
 	int status = print(&response);

@@ -39,8 +39,11 @@ static bool is_standby(struct gateway *gateway, const struct request *request)
 void gateway_handle(struct gateway *gateway, const struct request *request, struct response *response)
 {
 	if (is_standby(gateway, request)) {
-		forward_request(gateway->forward, request, response);
-		return;
+		if (forward_request(gateway->forward, request, response) || !sequencer_is_active(gateway->sequencer))
+			return;
+		/* This gateway took over while it waited. */
+		response_deinit(response);
+		*response = (struct response){ 0 };
 	}
 	answer(gateway, request, response);
 	if (!response->is_late)

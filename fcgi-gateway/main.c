@@ -18,7 +18,7 @@
 
 enum {
 	HEARTBEAT_MS = 500, SILENCE_MS = 3000,
-	QUEUE_EVENTS = 10000, GROUP_EVENTS = 256, RETRY_MS = 1000, CHECK_MS = 1000, OPEN_MS = 5000,
+	QUEUE_EVENTS = 10000, GROUP_EVENTS = 256, RETRY_MS = 250, CHECK_MS = 1000, OPEN_MS = 5000,
 	QUEUE_BYTES = 64 << 20, LINE_QUEUE_BYTES = 32 << 20,
 	CHUNK_EVENTS = 256, CHUNK_BYTES = 1 << 20,
 	INBOUND_MORE = 1 << 20, /* of a message on the line, besides a request's body */
@@ -53,6 +53,13 @@ static void activate(void *data, uint64_t epoch)
 {
 	struct gateway *gateway = data;
 	line_activate(gateway->line, epoch);
+}
+
+/* What waits to be handed on is handled here. */
+static void opened(void *data)
+{
+	struct gateway *gateway = data;
+	forward_set_target(gateway->forward, "");
 }
 
 static void deactivate(void *data)
@@ -129,7 +136,7 @@ static int open_publishing(struct process *process, const struct gateway_config 
 		.stall_ms = (uint64_t)config->publish_timeout / 2, .retry_ms = RETRY_MS, .check_ms = CHECK_MS, .line_endpoint = config->line, .wall_ms = clock_wall_ms,
 	};
 	struct sequencer_sink sink = {
-		.activate = activate, .deactivate = deactivate, .read_on = read_on, .stand_by = stand_by, .publish = publish, .data = gateway,
+		.activate = activate, .opened = opened, .deactivate = deactivate, .read_on = read_on, .stand_by = stand_by, .publish = publish, .data = gateway,
 	};
 	gateway->line_endpoint = config->line;
 	if (open_journal(gateway, config, err) || open_line(process, config, err))

@@ -17,6 +17,9 @@
 /* A wall clock that is set back by less than this does not put an event before the one in front of it. */
 enum { CLOCK_SLACK_MS = 1000 };
 
+/* Nobody else takes over meanwhile, and each attempt may read a large WAL: so it is made after as many pauses. */
+enum { READING_RETRIES = 4 };
+
 const char *sequencer_state_name(enum sequencer_state state)
 {
 	static const char *const names[] = {
@@ -254,6 +257,8 @@ static void open_writer(struct sequencer *sequencer)
 		set_reason(sequencer, err.text);
 	}
 	atomic_store(&sequencer->is_active, result == 0);
+	if (result == 0)
+		sequencer->sink.opened(sequencer->sink.data);
 	pthread_cond_broadcast(&sequencer->opened);
 }
 
@@ -284,7 +289,8 @@ static void be_without_writer(struct sequencer *sequencer)
 	}
 	sequencer->waiting_events = sequencer->waiting_bytes = 0;
 	tell_results(sequencer);
-	struct timespec deadline = sequencer_deadline(sequencer->settings.retry_ms);
+	unsigned times = sequencer->state == SEQUENCER_READING ? READING_RETRIES : 1;
+	struct timespec deadline = sequencer_deadline(times * sequencer->settings.retry_ms);
 	int waited = 0;
 	while (!sequencer->is_stopping && waited != ETIMEDOUT)
 		waited = pthread_cond_timedwait(&sequencer->work, &sequencer->lock, &deadline);

@@ -29,6 +29,7 @@ struct sequencer_settings {
 /* Called on the sequencer's thread. */
 struct sequencer_sink {
 	void (*activate)(void *data, uint64_t epoch); /* a writer is open; before the first publish of its epoch */
+	void (*opened)(void *data);                   /* then: submissions are taken from now on. It must not call the sequencer */
 	void (*deactivate)(void *data);               /* it is lost */
 	/* After each attempt to open one that failed: this process has the writers' lock all the same, and last is known to be stored; or not. */
 	void (*read_on)(void *data, struct place last);

@@ -105,15 +105,27 @@ static void seek_on(struct subscriber *subscriber, uint64_t now)
 		subscriber_say_hello(subscriber, now);
 }
 
+/* A gateway that was killed is not waited for: where there is another one, it is asked next. */
+static void leave_broken_line(struct subscriber *subscriber)
+{
+	if (subscriber->state == STATE_FOLLOWING)
+		subscriber_seek(subscriber);
+	subscriber->is_refused = true;
+}
+
 static void on_tick(uv_timer_t *timer)
 {
 	struct subscriber *subscriber = timer->data;
 	zmq_watch_poll(&subscriber->events); /* re-subscribes after a restart of the gateway only when called */
 	zmq_watch_poll(&subscriber->line);
 	uint64_t now = clock_monotonic_ms();
-	if (subscriber->state == STATE_FOLLOWING && now - subscriber->heard_at > subscriber->settings.silence_ms) {
-		log_warning("msg=\"the gateway is silent\" ms=%" PRIu64, now - subscriber->heard_at);
+	if (subscriber_hears_break(subscriber))
+		leave_broken_line(subscriber);
+	bool is_silent = now - subscriber->heard_at > subscriber->settings.silence_ms;
+	if (is_silent)
 		subscriber->other_clients = 0;
+	if (is_silent && subscriber->state == STATE_FOLLOWING) {
+		log_warning("msg=\"the gateway is silent\" ms=%" PRIu64, now - subscriber->heard_at);
 		subscriber_seek(subscriber);
 	}
 	subscriber_check_ready(subscriber, now);
@@ -214,6 +226,7 @@ struct subscriber *subscriber_new(uv_loop_t *loop, const struct subscriber_setti
 		return subscriber;
 	zmq_close(events);
 	zmq_close(line);
+	subscriber_close_monitor(subscriber);
 failed:
 	subscriber_release(subscriber);
 	return NULL;
@@ -226,6 +239,7 @@ void subscriber_close(struct subscriber *subscriber, void (*on_closed)(void *dat
 	subscriber->on_closed_data = data;
 	subscriber->closing = 3;
 	uv_timer_stop(&subscriber->tick);
+	subscriber_close_monitor(subscriber);
 	uv_close((uv_handle_t *)&subscriber->tick, on_tick_closed);
 	zmq_watch_close(&subscriber->events, on_part_closed);
 	zmq_watch_close(&subscriber->line, on_part_closed);

@@ -22,6 +22,7 @@ struct subscriber {
 	void *context;
 	struct zmq_watch events; /* SUB */
 	struct zmq_watch line;   /* DEALER */
+	void *line_monitor;      /* tells of its connections that ended, and of those that cannot be made */
 	uv_timer_t tick;
 	struct sequence sequence;
 	struct subscriber_counters counters;
@@ -44,7 +45,8 @@ struct subscriber {
 	uint64_t served_wall_ms;  /* since when clients are served without the history; 0: they are not */
 	/* Monotonic milliseconds. */
 	uint64_t started_at, hello_at, endpoint_at, report_at, ask_at, heard_at, line_heard_at, name_taken_at;
-	bool is_report_due, is_greeting_due, is_refused;
+	bool is_report_due, is_greeting_due;
+	bool is_refused;         /* whoever is at the endpoint is not active, or nobody is there */
 	bool is_standing_due, has_history, is_ready;
 	struct log_limit malformed_limit, refusal_limit, lost_limit;
 	int closing;
@@ -70,6 +72,9 @@ void subscriber_check_ready(struct subscriber *subscriber, uint64_t now);
 
 /* subscriber_sockets.c */
 int subscriber_open_sockets(struct subscriber *subscriber, void **events, void **line, struct error *err) MUST_CHECK;
+void subscriber_close_monitor(struct subscriber *subscriber);
+/* Whether the line's connection broke, or could not be made, since this was last asked. */
+bool subscriber_hears_break(struct subscriber *subscriber);
 int subscriber_connect_events(struct subscriber *subscriber, struct bytes endpoint, struct error *err) MUST_CHECK;
 void subscriber_next_endpoint(struct subscriber *subscriber, uint64_t now);
 

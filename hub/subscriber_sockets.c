@@ -41,11 +41,37 @@ static const char *line_endpoint(const struct subscriber *subscriber)
 	return subscriber->endpoints[subscriber->endpoint].data;
 }
 
+static int open_monitor(struct subscriber *subscriber, void *line)
+{
+	static const char place[] = "inproc://line-monitor";
+	if (zmq_socket_monitor(line, place, ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED))
+		return -1;
+	subscriber->line_monitor = zmq_socket(subscriber->context, ZMQ_PAIR);
+	return subscriber->line_monitor ? zmq_connect(subscriber->line_monitor, place) : -1;
+}
+
+void subscriber_close_monitor(struct subscriber *subscriber)
+{
+	if (subscriber->line_monitor)
+		zmq_close(subscriber->line_monitor);
+	subscriber->line_monitor = NULL;
+}
+
+/* Each event comes as two parts that say nothing new. */
+bool subscriber_hears_break(struct subscriber *subscriber)
+{
+	bool hears_break = false;
+	char part[1];
+	while (zmq_recv(subscriber->line_monitor, part, sizeof(part), ZMQ_DONTWAIT) >= 0)
+		hears_break = true;
+	return hears_break;
+}
+
 int subscriber_open_sockets(struct subscriber *subscriber, void **events, void **line, struct error *err)
 {
 	*events = open_socket(subscriber->context, ZMQ_SUB, RECEIVE_MESSAGES_MAX, err);
 	*line = *events ? open_socket(subscriber->context, ZMQ_DEALER, LINE_MESSAGES_MAX, err) : NULL;
-	if (*line && connect_socket(subscriber, *line, line_endpoint(subscriber)) == 0)
+	if (*line && open_monitor(subscriber, *line) == 0 && connect_socket(subscriber, *line, line_endpoint(subscriber)) == 0)
 		return 0;
 	if (*line) {
 		error_set(err, ERROR_INVALID, "line %s: %s", line_endpoint(subscriber), zmq_strerror(errno));
@@ -53,6 +79,7 @@ int subscriber_open_sockets(struct subscriber *subscriber, void **events, void *
 	}
 	if (*events)
 		zmq_close(*events);
+	subscriber_close_monitor(subscriber);
 	return -1;
 }
 
@@ -77,6 +104,7 @@ int subscriber_connect_events(struct subscriber *subscriber, struct bytes endpoi
 void subscriber_next_endpoint(struct subscriber *subscriber, uint64_t now)
 {
 	zmq_disconnect(subscriber->line.socket, line_endpoint(subscriber));
+	(void)subscriber_hears_break(subscriber); /* of the one before */
 	subscriber->endpoint = (subscriber->endpoint + 1) % subscriber->endpoint_count;
 	subscriber->endpoint_at = now;
 	subscriber->hello_at = 0;

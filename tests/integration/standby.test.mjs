@@ -225,6 +225,7 @@ for (const [killed, heir] of [["a", "b"], ["b", "a"]]) {
 			const figures = await status();
 			return figures.hubs?.length === 2 && figures;
 		});
+		console.log(`# both hubs followed ${heir} ${Date.now() - killedAt} ms after ${killed} was killed`);
 		assert.ok(now.epoch > before.epoch);
 		await until("publishing went on for a while", () => publishers.every((publisher, i) => publisher.accepted.length > counts[i] + 50));
 		await Promise.all(publishers.map((publisher) => publisher.stop()));

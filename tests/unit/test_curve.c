@@ -100,7 +100,7 @@ static unsigned forward_with(const struct curve *curve)
 	struct forward *forward = forward_new(&settings, NULL);
 	assert_non_null(forward);
 	forward_set_target(forward, fixture.endpoint);
-	forward_request(forward, &request, &response);
+	(void)forward_request(forward, &request, &response);
 	unsigned status = response.status;
 	response_deinit(&response);
 	forward_free(forward);

@@ -93,7 +93,8 @@ static unsigned request(const char *path, const char *body, struct response *res
 {
 	struct request request = { .method = bytes_of("POST"), .path = bytes_of(path), .body = bytes_of(body) };
 	*response = (struct response){ 0 };
-	forward_request(forward, &request, response);
+	bool may_be_handled = forward_request(forward, &request, response);
+	assert_int_equal(may_be_handled, response->status != 503);
 	return response->status;
 }
 

@@ -40,6 +40,15 @@ static void on_activate(void *data, uint64_t epoch)
 	pthread_mutex_unlock(&sink.lock);
 }
 
+static void on_opened(void *data)
+{
+	(void)data;
+	pthread_mutex_lock(&sink.lock);
+	if (!sink.active)
+		abort();
+	pthread_mutex_unlock(&sink.lock);
+}
+
 static void on_deactivate(void *data)
 {
 	(void)data;
@@ -94,7 +103,7 @@ static void open_settings(struct sequencer_settings settings)
 	settings.check_ms = settings.check_ms ? settings.check_ms : 10 * DEADLINE_MS;
 	settings.line_endpoint = "ipc://here";
 	settings.wall_ms = fixed_time;
-	sequencer = sequencer_new(&journal->journal, &settings, (struct sequencer_sink){ on_activate, on_deactivate, on_read_on, on_stand_by, on_publish, NULL }, NULL);
+	sequencer = sequencer_new(&journal->journal, &settings, (struct sequencer_sink){ on_activate, on_opened, on_deactivate, on_read_on, on_stand_by, on_publish, NULL }, NULL);
 	assert_non_null(sequencer);
 	sequencer_wait_opened(sequencer, DEADLINE_MS);
 }

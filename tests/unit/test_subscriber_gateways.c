@@ -171,6 +171,34 @@ static void test_the_next_gateway_is_tried(void **state)
 	fake_gateway_close(&standby);
 }
 
+/* However long a silent one would be waited for. */
+static void test_a_broken_line_is_left_at_once(void **state)
+{
+	(void)state;
+	struct fake_gateway other;
+	char line[600];
+	static const char *const epochs[] = { "6.10", "7.0", NULL };
+	kit.silence_ms = 3600000;
+	fake_gateway_open(&other, &kit.loop, kit.directory, "other");
+	snprintf(line, sizeof(line), "%s,%s", kit.gateway.line_endpoint, other.line_endpoint);
+	kit_start(line, 0);
+	fake_gateway_hear(&kit.gateway, MESSAGE_HELLO);
+	fake_gateway_welcome(&kit.gateway, PLACE(6, 10), NOWHERE, NULL);
+	WAIT_FOR(&kit.loop, subscriber_is_following(kit.subscriber));
+	fake_gateway_close(&kit.gateway);
+	/* Not active yet: the hub comes again and again, also when the first stays away. */
+	for (int i = 0; i < 3; i++) {
+		fake_gateway_hear(&other, MESSAGE_HELLO);
+		fake_gateway_say(&other, &(struct message){ .kind = MESSAGE_REFUSAL, .reason = bytes_of("this gateway is a standby") });
+	}
+	fake_gateway_hear(&other, MESSAGE_HELLO);
+	fake_gateway_welcome(&other, PLACE(7, 0), NOWHERE, epochs);
+	WAIT_FOR(&kit.loop, subscriber_is_following(kit.subscriber));
+	assert_int_equal(kit.losses, 0);
+	fake_gateway_close(&other);
+	fake_gateway_open(&kit.gateway, &kit.loop, kit.directory, "a");
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, kit_setup, kit_teardown)
 
 int main(void)
@@ -180,6 +208,7 @@ int main(void)
 		CASE(test_a_restored_backup_swallows_nothing), CASE(test_an_epoch_that_went_back_is_followed),
 		CASE(test_an_epoch_that_another_process_begins_once_more), CASE(test_events_move), CASE(test_the_gateway_is_started_again),
 		CASE(test_a_silent_gateway_is_sought), CASE(test_the_next_gateway_is_tried),
+		CASE(test_a_broken_line_is_left_at_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
