@@ -18,7 +18,7 @@ enum { FRAME_HEADER_MAX = 10 };
 struct frame {
 	uint32_t refs;
 	uint32_t payload_len;
-	uint8_t header_len; /* 2, 4 or 10 */
+	uint8_t header_len; /* 2, 4 or 10; 0: frame_of_wire's */
 	bool is_binary;
 	unsigned char wire[]; /* header_len + payload_len bytes */
 };
@@ -26,6 +26,8 @@ struct frame {
 /* One reference, for the caller. NULL without memory or past UINT32_MAX. */
 struct frame *frame_new(size_t payload_len, bool is_binary);
 struct frame *frame_from_bytes(struct bytes payload, bool is_binary);
+/* Bytes that go out as they are, without a header of ours: what only a connection itself sends. */
+struct frame *frame_of_wire(struct bytes wire);
 
 static inline struct frame *frame_ref(struct frame *frame)
 {

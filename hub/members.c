@@ -271,7 +271,7 @@ void members_prefetch(const struct room_slot *slots, uint32_t count)
 		__builtin_prefetch(slots[i].member);
 		__builtin_prefetch((const void *)((uintptr_t)slots[i].member - sizeof(max_align_t))); /* gaps are NULL */
 	}
-	for (unsigned step = 0; step < 3; step++)
+	for (unsigned step = 0; step < 2; step++)
 		for (uint32_t i = 0; i < count; i++)
 			if (slots[i].member)
 				session_prefetch(client_session(slots[i].member->client), step);

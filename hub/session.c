@@ -258,7 +258,7 @@ void session_prefetch(const struct session *session, unsigned step)
 		__builtin_prefetch(session);
 		__builtin_prefetch((const char *)&session->queue_len);
 	} else if (session->websocket) {
-		websocket_prefetch(session->websocket, step == 2);
+		websocket_prefetch(session->websocket);
 	}
 }
 

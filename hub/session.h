@@ -74,7 +74,7 @@ void session_await_drained(struct session *session);   /* something does: on_dra
  * is closed, as after any ping. */
 void session_ask_echo(struct session *session);
 
-/* Brings into the cache what sending looks at: steps 0, 1 and 2 in turn, each needing what the one before asked for. */
+/* Brings into the cache what sending looks at: steps 0 and 1 in turn, the second needing what the first asked for. */
 void session_prefetch(const struct session *session, unsigned step);
 
 /* Whether a frame sent now would leave at once (a held GET, or a WebSocket with nothing unsent): what volatile means. */

@@ -1,74 +1,43 @@
-/* websocket.c - libwebsockets' connections as whole messages and shared frames. The one file that includes its header. */
+/* websocket.c - WebSocket connections: who is there, what they read, how they end. What goes out is in websocket_send.c. */
 #include "websocket.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <libwebsockets.h>
+#include <openssl/evp.h>
 
 #include <roomcast/base64.h>
 #include <roomcast/log.h>
 
-#include "turn_end.h"
-#include "utf8.h"
+#include "websocket_inside.h"
 
 enum {
-	KEY_LEN = 24,                /* base64 of 16 bytes */
-	RECEIVE_CHUNK = 128,         /* lws keeps such a buffer for every connection */
-	SERVICE_BUFFER = 64 * 1024,  /* one for all */
-	SEND_AT_ONCE_MAX = 1 << 20,  /* lws cuts larger writes */
-	GATHER_MAX = 128 * 1024,     /* bytes of frames put together for one write */
-	GATHER_FRAMES_MAX = 64,
-	WSI_HINT = 0x2d0,            /* about where lws_partial_buffered looks; only for the prefetch */
+	KEY_LEN = 24,               /* base64 of 16 bytes */
+	ACCEPT_LEN = 28,            /* of 20 */
+	CLOSE_TIMEOUT = 5000,       /* ms for the peer to answer a close frame, and for it to leave at all */
+	TURN_NS = 4 * 1000 * 1000,  /* then others of the loop have their turn */
+	DRAINED_AT_END_MAX = 64,    /* reads of what came last, when all is dropped */
 };
-
-enum websocket_state { WEBSOCKET_NEW, WEBSOCKET_STARTING, WEBSOCKET_OPEN, WEBSOCKET_CLOSING, WEBSOCKET_GONE };
 
 #define TO(state) (1u << (state))
 static const struct { const char *name; unsigned next; } websocket_states[] = {
-	[WEBSOCKET_NEW] = { "new", TO(WEBSOCKET_STARTING) | TO(WEBSOCKET_CLOSING) },
-	[WEBSOCKET_STARTING] = { "starting", TO(WEBSOCKET_OPEN) | TO(WEBSOCKET_CLOSING) },
+	[WEBSOCKET_NEW] = { "new", TO(WEBSOCKET_OPEN) | TO(WEBSOCKET_CLOSING) },
 	[WEBSOCKET_OPEN] = { "open", TO(WEBSOCKET_CLOSING) },
 	[WEBSOCKET_CLOSING] = { "closing", TO(WEBSOCKET_GONE) },
 	[WEBSOCKET_GONE] = { "gone", 0 },
 };
 
-struct websocket {
-	struct lws *wsi; /* from on_established until on_closed */
-	struct websockets *all;
-	int fd;          /* of wsi */
-	uint8_t state;
-	bool is_doomed;  /* listed in all->doomed */
-	bool has_failed; /* a write did; the owner learns it at the turn's end */
-	const struct websocket_handler *handler;
-	void *data;
-	struct websocket *next_doomed;
-	char *memory; /* the key until the start, then the received part of a message */
-	uint32_t received, capacity;
-	uint32_t max_message;
-	uint16_t close_code;
-};
-
-/* Frames put together. A broadcast offers the same ones for each of its members. */
-struct gathered {
-	struct frame *frames[GATHER_FRAMES_MAX]; /* a reference each, so that nothing else takes their addresses */
-	size_t count, len;
-	unsigned char bytes[GATHER_MAX];
-};
-
-struct websockets {
-	struct lws_context *context;
-	struct lws_vhost *vhost;
-	struct websocket *starting;
-	struct websocket *doomed; /* to be closed when the turn ends */
-	struct turn_end turn_end;
-	struct websocket_counters counters;
-	bool is_stopping;
-	struct gathered gathered;
+/* What came behind a handshake, and is read as if it came now. */
+struct early {
+	struct early *next;
+	struct websocket *websocket;
+	struct websocket_span rest;
+	char bytes[];
 };
 
 static void set_state(struct websocket *websocket, enum websocket_state state)
@@ -78,260 +47,283 @@ static void set_state(struct websocket *websocket, enum websocket_state state)
 	websocket->state = (uint8_t)state;
 }
 
-/* --- the end of a connection -------------------------------------------- */
+/* --- the end of a connection ----------------------------------------------- */
 
-static void doom(struct websocket *websocket)
+/* A batch of events may name it. */
+static void forget_events(struct websockets *all, const struct websocket *websocket)
 {
-	if (websocket->is_doomed)
-		return;
-	websocket->is_doomed = true;
-	websocket->next_doomed = websocket->all->doomed;
-	websocket->all->doomed = websocket;
-	turn_end_ask(&websocket->all->turn_end);
+	for (int i = all->event_at; i < all->event_count; i++)
+		if (all->events[i].data.ptr == websocket)
+			all->events[i].data.ptr = NULL;
 }
 
-static void free_gone(struct websocket *websocket)
+/* The connection goes at once; the struct when the turn ends. */
+static void vanish(struct websocket *websocket)
 {
-	if (websocket->is_doomed || websocket == websocket->all->starting)
-		return; /* whoever holds it frees it */
-	free(websocket->memory);
-	free(websocket);
+	struct websockets *all = websocket->all;
+	set_state(websocket, WEBSOCKET_GONE);
+	if (websocket->fd >= 0) {
+		forget_events(all, websocket);
+		close(websocket->fd);
+		all->counters.open--;
+	}
+	outgoing_free(websocket);
+	websocket_decoder_deinit(&websocket->decoder);
+	websocket->next_gone = all->gone;
+	all->gone = websocket;
+	turn_end_ask(&all->turn_end);
 }
 
 /* Tells the owner, who then no longer knows the websocket. */
 static void notify_closed(struct websocket *websocket, bool is_error)
 {
-	if (websocket->state == WEBSOCKET_CLOSING || websocket->state == WEBSOCKET_GONE)
+	if (websocket->state == WEBSOCKET_CLOSING)
 		return;
 	set_state(websocket, WEBSOCKET_CLOSING);
 	websocket->handler->on_close(websocket->data, is_error);
+}
+
+static void lose(struct websocket *websocket, bool is_error)
+{
+	notify_closed(websocket, is_error);
+	vanish(websocket);
+}
+
+/* What is left to do when our close frame has gone. */
+static void on_farewell_sent(struct websocket *websocket)
+{
+	if (websocket->has_heard_close)
+		vanish(websocket); /* 7.1.1: the server goes first */
+	else if (websocket->is_deaf)
+		shutdown(websocket->fd, SHUT_WR);
+}
+
+/* Says the last word, or keeps it until the socket takes it. */
+static void say_farewell(struct websocket *websocket, enum websocket_code code)
+{
+	websocket->decoder.is_discarding = true;
+	if (outgoing_add_close(websocket, code) < 0) {
+		vanish(websocket);
+		return;
+	}
+	deadlines_set(&websocket->all->closing, &websocket->out->deadline);
+	if (outgoing_flush(websocket))
+		on_farewell_sent(websocket);
 }
 
 void websocket_close(struct websocket *websocket, enum websocket_code code)
 {
 	bool is_new = websocket->state == WEBSOCKET_NEW;
 	set_state(websocket, WEBSOCKET_CLOSING);
-	websocket->close_code = (uint16_t)code;
 	if (!is_new)
-		doom(websocket);
+		say_farewell(websocket, code);
 }
 
-static int fail(struct websocket *websocket, enum websocket_code code)
+/* The peer broke a rule or a bound, and nothing that it says now has a meaning. */
+static void fail(struct websocket *websocket, enum websocket_code code)
 {
-	notify_closed(websocket, true);
-	websocket->close_code = (uint16_t)code;
-	doom(websocket);
-	return 0;
+	struct websocket_counters *counters = &websocket->all->counters;
+	counters->too_big += code == WEBSOCKET_TOO_BIG;
+	counters->invalid_text += code == WEBSOCKET_INVALID_DATA;
+	counters->broken += code == WEBSOCKET_PROTOCOL_ERROR;
+	websocket->is_deaf = true;
+	if (websocket->state == WEBSOCKET_OPEN) {
+		notify_closed(websocket, true);
+		say_farewell(websocket, code);
+	} else if (outgoing_is_done(websocket)) {
+		on_farewell_sent(websocket);
+	}
 }
 
-/* Behind unsent bytes lws would close without a close frame: so they get ours as their last. */
-static void write_close_frame(struct websocket *websocket)
+static void on_close_due(struct deadline *deadline, void *data)
 {
-	unsigned char close_frame[] = { 0x88, 2, (unsigned char)(websocket->close_code >> 8), (unsigned char)websocket->close_code };
-	(void)!lws_write(websocket->wsi, close_frame, sizeof(close_frame), LWS_WRITE_RAW);
+	(void)data;
+	vanish(outgoing_of(deadline)->websocket);
 }
 
-static void kill_doomed(struct websocket *websocket)
+/* --- receiving ------------------------------------------------------------- */
+
+static void on_peer_close(struct websocket *websocket, struct bytes payload)
 {
-	if (websocket->has_failed)
-		notify_closed(websocket, false);
-	struct lws *wsi = websocket->wsi;
-	websocket->is_doomed = false;
-	if (!wsi) {
-		free_gone(websocket);
+	struct websocket_close said = websocket_close_read(payload);
+	if (!said.is_valid) {
+		fail(websocket, said.code);
 		return;
 	}
-	if (websocket->close_code && !websocket->has_failed) {
-		if (websocket->all->is_stopping || lws_partial_buffered(wsi))
-			write_close_frame(websocket);
-		else
-			lws_close_reason(wsi, (enum lws_close_status)websocket->close_code, NULL, 0);
-	}
-	lws_set_timeout(wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_SYNC);
-}
-
-static void kill_all_doomed(void *data)
-{
-	struct websockets *all = data;
-	while (all->doomed) {
-		struct websocket *websocket = all->doomed;
-		all->doomed = websocket->next_doomed;
-		kill_doomed(websocket);
-	}
-	if (!all->is_stopping)
-		lws_cancel_service(all->context); /* lws arms its timers only when it is woken */
-}
-
-/* --- receiving ----------------------------------------------------------- */
-
-static int deliver(struct websocket *websocket, struct bytes message, bool is_binary)
-{
-	if (!is_binary && !utf8_is_valid(message)) {
-		websocket->all->counters.invalid_text++;
-		return fail(websocket, WEBSOCKET_INVALID_DATA);
-	}
-	websocket->handler->on_message(websocket->data, message, is_binary);
-	return 0;
-}
-
-static int append(struct websocket *websocket, const void *chunk, size_t len, size_t remaining)
-{
-	size_t needed = websocket->received + len;
-	if (needed > websocket->capacity) {
-		size_t capacity = needed + remaining;
-		if (capacity < 2 * (size_t)websocket->capacity)
-			capacity = 2 * (size_t)websocket->capacity;
-		char *memory = realloc(websocket->memory, capacity);
-		if (!memory)
-			return -1;
-		websocket->memory = memory;
-		websocket->capacity = (uint32_t)capacity;
-	}
-	if (len)
-		memcpy(websocket->memory + websocket->received, chunk, len);
-	websocket->received = (uint32_t)needed;
-	return 0;
-}
-
-static int on_receive(struct websocket *websocket, const void *chunk, size_t len)
-{
-	if (websocket->state != WEBSOCKET_OPEN)
-		return 0;
-	size_t remaining = lws_remaining_packet_payload(websocket->wsi);
-	if (remaining > websocket->max_message || websocket->received + len + remaining > websocket->max_message) {
-		websocket->all->counters.too_big++;
-		return fail(websocket, WEBSOCKET_TOO_BIG);
-	}
-	bool is_final = lws_is_final_fragment(websocket->wsi), is_binary = lws_frame_is_binary(websocket->wsi);
-	if (is_final && websocket->received == 0)
-		return deliver(websocket, (struct bytes){ chunk, len }, is_binary);
-	if (append(websocket, chunk, len, remaining) < 0)
-		return fail(websocket, WEBSOCKET_TOO_BIG);
-	if (!is_final)
-		return 0;
-	char *memory = websocket->memory;
-	struct bytes message = { memory, websocket->received };
-	websocket->memory = NULL;
-	websocket->received = websocket->capacity = 0;
-	int status = deliver(websocket, message, is_binary);
-	free(memory);
-	return status;
-}
-
-/* --- what lws calls ------------------------------------------------------ */
-
-static int on_established(struct websockets *all, struct lws *wsi)
-{
-	struct websocket *websocket = all->starting;
-	if (!websocket || websocket->wsi)
-		return -1;
-	websocket->wsi = wsi;
-	websocket->fd = lws_get_socket_fd(wsi);
-	lws_set_wsi_user(wsi, websocket);
-	all->counters.open++;
-	all->counters.opened++;
-	if (websocket->state == WEBSOCKET_CLOSING) {
-		doom(websocket);
-		return 0;
-	}
-	set_state(websocket, WEBSOCKET_OPEN);
-	websocket->handler->on_open(websocket->data);
-	return 0;
-}
-
-static int on_writable(struct websocket *websocket)
-{
-	if (websocket->state == WEBSOCKET_OPEN && !websocket->has_failed && !lws_partial_buffered(websocket->wsi))
-		websocket->handler->on_writable(websocket->data);
-	return 0;
-}
-
-static int on_closed(struct websocket *websocket)
-{
-	/* what lws closes for a broken frame it gives a reason; so do we, but have told our owner before */
-	bool is_broken = websocket->state == WEBSOCKET_OPEN && lws_get_close_length(websocket->wsi) > 0;
-	websocket->all->counters.open--;
-	websocket->all->counters.broken += is_broken;
-	notify_closed(websocket, is_broken);
-	websocket->wsi = NULL;
-	set_state(websocket, WEBSOCKET_GONE);
-	free_gone(websocket);
-	return 0;
-}
-
-static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
-{
-	struct websocket *websocket = user;
-	switch ((int)reason) {
-	case LWS_CALLBACK_ESTABLISHED:
-		return on_established(lws_context_user(lws_get_context(wsi)), wsi);
-	case LWS_CALLBACK_RECEIVE:
-		return on_receive(websocket, in, len);
-	case LWS_CALLBACK_SERVER_WRITEABLE:
-		return on_writable(websocket);
-	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: /* frames behind ours would follow a close frame */
+	websocket->has_heard_close = true;
+	if (websocket->state == WEBSOCKET_OPEN) {
 		notify_closed(websocket, false);
-		return 0;
-	case LWS_CALLBACK_CLOSED:
-		return websocket ? on_closed(websocket) : 0;
-	case LWS_CALLBACK_HTTP: /* never: only our own handshakes are given to lws */
-	case LWS_CALLBACK_RAW_ADOPT:
-	case LWS_CALLBACK_RAW_RX:
-		return -1;
-	default:
-		return 0;
+		say_farewell(websocket, said.code);
+	} else if (outgoing_is_done(websocket)) {
+		on_farewell_sent(websocket);
 	}
 }
 
-static const struct lws_protocols protocols[] = {
-	{
-		.name = "", .callback = on_lws, .rx_buffer_size = RECEIVE_CHUNK, .tx_packet_size = SEND_AT_ONCE_MAX,
-	},
-	{ .name = NULL },
+/* The newest ping of what was read: an answer to it is one to those before (5.5.3). */
+struct ping {
+	bool is_due;
+	uint8_t len;
+	char payload[WEBSOCKET_CONTROL_MAX];
 };
 
-static void forget_gathered(struct gathered *gathered)
+static void note_ping(struct ping *ping, struct bytes payload)
 {
-	while (gathered->count)
-		frame_unref(gathered->frames[--gathered->count]);
-	gathered->len = 0;
+	ping->is_due = true;
+	ping->len = (uint8_t)payload.len;
+	if (payload.len)
+		memcpy(ping->payload, payload.data, payload.len);
 }
 
-/* --- all of them --------------------------------------------------------- */
+/* Whether what is behind the item may be read. */
+static bool act_on(struct websocket *websocket, enum websocket_found found, const struct websocket_item *item, struct ping *ping)
+{
+	if (found == WEBSOCKET_FOUND_ERROR) {
+		fail(websocket, item->code);
+		return false;
+	}
+	if (found == WEBSOCKET_FOUND_CLOSE) {
+		on_peer_close(websocket, item->payload);
+		return false;
+	}
+	if (found == WEBSOCKET_FOUND_PING)
+		note_ping(ping, item->payload);
+	if (found == WEBSOCKET_FOUND_MESSAGE && websocket->state == WEBSOCKET_OPEN)
+		websocket->handler->on_message(websocket->data, item->payload, item->is_binary);
+	return websocket->state != WEBSOCKET_GONE;
+}
+
+static void take_in(struct websocket *websocket, struct websocket_span input)
+{
+	struct ping ping = { .is_due = false };
+	struct websocket_item item;
+	enum websocket_found found;
+	while ((found = websocket_decode(&websocket->decoder, &input, &item)) != WEBSOCKET_FOUND_NOTHING)
+		if (!act_on(websocket, found, &item, &ping))
+			break;
+	if (ping.is_due && websocket->state == WEBSOCKET_OPEN)
+		outgoing_pong(websocket, (struct bytes){ ping.payload, ping.len });
+}
+
+static void receive(struct websocket *websocket)
+{
+	struct websocket_span room = websocket_decoder_room(&websocket->decoder);
+	if (room.len == 0)
+		room = (struct websocket_span){ websocket->all->input, RECEIVE_MAX };
+	ssize_t len = recv(websocket->fd, room.data, room.len, MSG_DONTWAIT);
+	if (len < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	room.len = len > 0 ? (size_t)len : 0;
+	if (len <= 0)
+		lose(websocket, false);
+	else if (!websocket->is_deaf && !websocket->has_heard_close)
+		take_in(websocket, room);
+}
+
+/* --- what the loop calls ----------------------------------------------------- */
+
+static void on_can_write(struct websocket *websocket)
+{
+	websocket->is_full = false;
+	if (!outgoing_flush(websocket))
+		return;
+	if (websocket->state == WEBSOCKET_CLOSING) {
+		on_farewell_sent(websocket);
+	} else if (websocket->wants_to_write) {
+		websocket->wants_to_write = false;
+		websocket->handler->on_writable(websocket->data);
+	}
+	if (websocket->state != WEBSOCKET_GONE && !websocket->is_full)
+		outgoing_watch(websocket, false);
+}
+
+static void on_event(struct websocket *websocket, uint32_t events)
+{
+	if (events & EPOLLOUT)
+		on_can_write(websocket);
+	if (events & ~(uint32_t)EPOLLOUT && websocket->state != WEBSOCKET_GONE && !websocket->has_early)
+		receive(websocket);
+}
+
+/* The kernel names those that are ready in turn; what time leaves of a batch is gone on with in the next turn of the loop. */
+static void on_poll(uv_poll_t *poll, int status, int poll_events)
+{
+	struct websockets *all = poll->data;
+	uint64_t until = uv_hrtime() + TURN_NS;
+	(void)status;
+	(void)poll_events;
+	if (all->event_at >= all->event_count) {
+		all->event_at = 0;
+		all->event_count = epoll_wait(all->epoll, all->events, EVENTS_MAX, 0);
+	}
+	while (all->event_at < all->event_count) {
+		const struct epoll_event *event = &all->events[all->event_at++];
+		if (event->data.ptr)
+			on_event(event->data.ptr, event->events);
+		if (uv_hrtime() > until)
+			break;
+	}
+}
+
+static void read_early(struct websockets *all)
+{
+	struct early **at = &all->early;
+	while (*at) {
+		struct early *early = *at;
+		struct websocket *websocket = early->websocket;
+		struct websocket_span piece = { early->rest.data, early->rest.len < RECEIVE_MAX ? early->rest.len : RECEIVE_MAX };
+		early->rest.data += piece.len;
+		early->rest.len -= piece.len;
+		if (websocket->state != WEBSOCKET_GONE && !websocket->is_deaf && !websocket->has_heard_close)
+			take_in(websocket, piece);
+		if (early->rest.len > 0 && websocket->state != WEBSOCKET_GONE) {
+			at = &early->next;
+			continue;
+		}
+		websocket->has_early = false;
+		*at = early->next;
+		free(early);
+	}
+}
+
+static void on_turn_end(void *data)
+{
+	struct websockets *all = data;
+	read_early(all);
+	while (all->gone) {
+		struct websocket *websocket = all->gone;
+		all->gone = websocket->next_gone;
+		free(websocket);
+	}
+	if (all->early)
+		turn_end_ask(&all->turn_end);
+}
+
+/* --- all of them ------------------------------------------------------------- */
+
+static int watch(struct websockets *all, uv_loop_t *loop, struct error *err)
+{
+	all->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (all->epoll < 0)
+		return error_set(err, ERROR_SYSTEM, "epoll: %s", strerror(errno));
+	if (uv_poll_init(loop, &all->poll, all->epoll) < 0 || deadlines_init(&all->closing, loop, CLOSE_TIMEOUT, on_close_due, all, err) < 0 ||
+	    turn_end_init(&all->turn_end, loop, on_turn_end, all, err) < 0)
+		abort(); /* cannot fail with a loop that exists */
+	all->poll.data = all;
+	uv_poll_start(&all->poll, UV_READABLE, on_poll);
+	return 0;
+}
 
 struct websockets *websockets_new(uv_loop_t *loop, struct error *err)
 {
-	static const lws_retry_bo_t no_keepalive = { .retry_ms_table = NULL }; /* Engine.IO has its own heartbeat */
 	struct websockets *all = calloc(1, sizeof(*all));
-	if (!all) {
-		error_set(err, ERROR_SYSTEM, "no memory");
-		return NULL;
+	EVP_MD_CTX *sha1 = EVP_MD_CTX_new();
+	if (!all || !sha1 || EVP_DigestInit_ex(sha1, EVP_sha1(), NULL) != 1) {
+		error_set(err, ERROR_SYSTEM, "no memory, or no SHA-1 in libcrypto, which WebSocket handshakes need");
+	} else if (watch(all, loop, err) == 0) {
+		all->sha1 = sha1;
+		return all;
 	}
-	void *loops[] = { loop };
-	struct lws_context_creation_info info = {
-		.port = CONTEXT_PORT_NO_LISTEN_SERVER,
-		.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_DISABLE_IPV6,
-		.foreign_loops = loops,
-		.protocols = protocols,
-		.pt_serv_buf_size = SERVICE_BUFFER,
-		.retry_and_idle_policy = &no_keepalive,
-		.user = all,
-		.vhost_name = "roomcast",
-		.gid = (gid_t)-1, .uid = (uid_t)-1,
-	};
-	lws_set_log_level(0, NULL); /* it reports each of a stranger's mistakes */
-	all->context = lws_create_context(&info);
-	all->vhost = all->context ? lws_create_vhost(all->context, &info) : NULL;
-	if (!all->vhost) {
-		error_set(err, ERROR_SYSTEM, "libwebsockets does not start");
-		goto fail;
-	}
-	if (turn_end_init(&all->turn_end, loop, kill_all_doomed, all, err) < 0)
-		goto fail;
-	return all;
-fail:
-	if (all->context)
-		lws_context_destroy(all->context);
+	EVP_MD_CTX_free(sha1);
 	free(all);
 	return NULL;
 }
@@ -341,22 +333,39 @@ const struct websocket_counters *websockets_counters(const struct websockets *we
 	return &websockets->counters;
 }
 
+/* What a peer has sent and nobody has read would make the kernel answer with RST, in which our last words may be lost. */
+static void drain(struct websocket *websocket)
+{
+	shutdown(websocket->fd, SHUT_WR);
+	for (unsigned n = 0; n < DRAINED_AT_END_MAX; n++)
+		if (recv(websocket->fd, websocket->all->input, RECEIVE_MAX, MSG_DONTWAIT) <= 0)
+			return;
+}
+
 void websockets_close(struct websockets *websockets)
 {
-	websockets->is_stopping = true;
-	kill_all_doomed(websockets);
+	struct deadline *const ring = &websockets->closing.ring;
+	while (ring->next != ring) {
+		struct websocket *websocket = outgoing_of(ring->next)->websocket;
+		drain(websocket);
+		vanish(websocket);
+	}
+	assert(websockets->counters.open == 0);
+	on_turn_end(websockets);
 	turn_end_close(&websockets->turn_end, NULL, NULL);
-	lws_context_destroy(websockets->context);
+	deadlines_close(&websockets->closing, NULL, NULL);
+	uv_close((uv_handle_t *)&websockets->poll, NULL);
 }
 
 void websockets_free(struct websockets *websockets)
 {
-	lws_context_destroy(websockets->context); /* its handles are closed now: the second half */
-	forget_gathered(&websockets->gathered);
+	close(websockets->epoll);
+	EVP_MD_CTX_free(websockets->sha1);
+	gathered_forget(&websockets->gathered);
 	free(websockets);
 }
 
-/* --- one ----------------------------------------------------------------- */
+/* --- one --------------------------------------------------------------------- */
 
 bool websocket_key_is_valid(struct bytes key)
 {
@@ -364,59 +373,98 @@ bool websocket_key_is_valid(struct bytes key)
 	return key.len == KEY_LEN && key.data[KEY_LEN - 1] == '=' && base64_decode(key, decoded) == 16;
 }
 
+/* Sec-WebSocket-Accept, 4.2.2 */
+static int make_accept(EVP_MD_CTX *sha1, struct bytes key, char accept[ACCEPT_LEN])
+{
+	static const char salt[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned len = 0;
+	if (EVP_DigestInit_ex(sha1, NULL, NULL) != 1 || EVP_DigestUpdate(sha1, key.data, key.len) != 1 ||
+	    EVP_DigestUpdate(sha1, salt, sizeof(salt) - 1) != 1 || EVP_DigestFinal_ex(sha1, digest, &len) != 1 || base64_encoded_len(len) != ACCEPT_LEN)
+		return -1;
+	base64_encode((struct bytes){ (const char *)digest, len }, accept);
+	return 0;
+}
+
+/* The handshake's answer is the first that waits to be sent. */
+static int add_answer(struct websocket *websocket, struct bytes key)
+{
+	char accept[ACCEPT_LEN], text[256];
+	if (make_accept(websocket->all->sha1, key, accept) < 0)
+		return -1;
+	int len = snprintf(text, sizeof(text), "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %.*s\r\n\r\n",
+	                   ACCEPT_LEN, accept);
+	return outgoing_add(websocket, (struct bytes){ text, (size_t)len });
+}
+
 struct websocket *websocket_new(struct websockets *websockets, struct bytes key, size_t max_message,
                                 const struct websocket_handler *handler, void *data)
 {
 	assert(websocket_key_is_valid(key) && max_message <= UINT32_MAX / 2);
 	struct websocket *websocket = calloc(1, sizeof(*websocket));
-	char *memory = bytes_dup(key);
-	if (!websocket || !memory) {
-		free(websocket);
-		free(memory);
+	if (!websocket)
 		return NULL;
-	}
 	websocket->all = websockets;
 	websocket->handler = handler;
 	websocket->data = data;
-	websocket->memory = memory;
-	websocket->max_message = (uint32_t)max_message;
-	return websocket;
+	websocket->fd = -1;
+	websocket_decoder_init(&websocket->decoder, (uint32_t)max_message);
+	if (add_answer(websocket, key) == 0)
+		return websocket;
+	free(websocket);
+	return NULL;
 }
 
-static void adopt(struct websocket *websocket, int fd, struct bytes early)
+static int keep_early(struct websocket *websocket, struct bytes bytes)
 {
-	struct buffer request = { 0 };
-	buffer_add_format(&request,
-	                  "GET / HTTP/1.1\r\nHost: roomcast\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-	                  "Sec-WebSocket-Key: %.*s\r\nSec-WebSocket-Version: 13\r\n\r\n", KEY_LEN, websocket->memory);
-	buffer_add_bytes(&request, early);
-	free(websocket->memory);
-	websocket->memory = NULL;
-	if (request.has_failed)
-		close(fd);
-	else
-		lws_adopt_socket_vhost_readbuf(websocket->all->vhost, fd, request.data, request.len);
-	buffer_deinit(&request);
+	if (bytes.len == 0)
+		return 0;
+	struct early *early = malloc(sizeof(*early) + bytes.len);
+	if (!early)
+		return -1;
+	*early = (struct early){ .next = websocket->all->early, .websocket = websocket, .rest = { early->bytes, bytes.len } };
+	memcpy(early->bytes, bytes.data, bytes.len);
+	websocket->all->early = early;
+	websocket->has_early = true;
+	turn_end_ask(&websocket->all->turn_end);
+	return 0;
 }
 
-void websocket_start(void *data, int fd, struct bytes early)
+/* Takes the socket. What goes wrong with it from now on its events tell. */
+static int take_socket(struct websocket *websocket, int fd)
 {
-	struct websocket *websocket = data;
-	struct websockets *all = websocket->all;
-	bool is_wanted = websocket->state == WEBSOCKET_NEW && fd >= 0 && !all->is_stopping;
-	assert(!all->starting);
-	all->starting = websocket;
-	if (is_wanted) {
-		set_state(websocket, WEBSOCKET_STARTING);
-		adopt(websocket, fd, early);
-	} else if (fd >= 0) {
-		close(fd);
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = websocket };
+	if (fd < 0 || epoll_ctl(websocket->all->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
+		if (fd >= 0)
+			close(fd);
+		return -1;
 	}
-	all->starting = NULL;
-	if (websocket->wsi)
+	websocket->fd = fd;
+	websocket->all->counters.open++;
+	return 0;
+}
+
+void websocket_start(void *websocket_pointer, int fd, struct bytes early)
+{
+	struct websocket *websocket = websocket_pointer;
+	if (websocket->state == WEBSOCKET_CLOSING) { /* its owner left meanwhile */
+		if (fd >= 0)
+			close(fd);
+		vanish(websocket);
 		return;
-	notify_closed(websocket, true); /* unless it was open, and closed already */
-	free_gone(websocket);
+	}
+	if (take_socket(websocket, fd) < 0 || keep_early(websocket, early) < 0) {
+		lose(websocket, true);
+		return;
+	}
+	outgoing_flush(websocket);
+	if (websocket->has_failed) {
+		lose(websocket, true);
+		return;
+	}
+	websocket->all->counters.opened++;
+	set_state(websocket, WEBSOCKET_OPEN);
+	websocket->handler->on_open(websocket->data);
 }
 
 void websocket_set_handler(struct websocket *websocket, const struct websocket_handler *handler, void *data)
@@ -425,64 +473,7 @@ void websocket_set_handler(struct websocket *websocket, const struct websocket_h
 	websocket->data = data;
 }
 
-bool websocket_is_writable(const struct websocket *websocket)
+void websocket_prefetch(const struct websocket *websocket)
 {
-	return websocket->state == WEBSOCKET_OPEN && !websocket->has_failed && !lws_partial_buffered(websocket->wsi);
-}
-
-void websocket_prefetch(const struct websocket *websocket, bool is_deep)
-{
-	__builtin_prefetch(is_deep ? (const char *)websocket->wsi + WSI_HINT : (const char *)websocket);
-}
-
-/* Puts the first frames together; returns how many. */
-static size_t gather(struct gathered *gathered, struct frame *const *frames, size_t count)
-{
-	if (gathered->count && count >= gathered->count && memcmp(frames, gathered->frames, gathered->count * sizeof(*frames)) == 0)
-		return gathered->count;
-	forget_gathered(gathered);
-	for (size_t i = 0; i < count && i < GATHER_FRAMES_MAX && gathered->len + frame_wire_len(frames[i]) <= GATHER_MAX; i++) {
-		memcpy(gathered->bytes + gathered->len, frames[i]->wire, frame_wire_len(frames[i]));
-		gathered->len += frame_wire_len(frames[i]);
-		gathered->frames[gathered->count++] = frame_ref(frames[i]);
-	}
-	return gathered->count;
-}
-
-/* Straight to the socket, which costs half of what lws_write touches. What does not fit becomes lws's to keep, in front of its own frames. */
-static void write_bytes(struct websocket *websocket, unsigned char *bytes, size_t len)
-{
-	ssize_t sent = send(websocket->fd, bytes, len, MSG_NOSIGNAL);
-	if (sent == (ssize_t)len)
-		return;
-	bool has_failed = sent < 0 && errno != EAGAIN && errno != EINTR;
-	if (sent < 0)
-		sent = 0;
-	if (has_failed || lws_write(websocket->wsi, bytes + sent, len - (size_t)sent, LWS_WRITE_RAW) < 0) {
-		websocket->has_failed = true;
-		doom(websocket);
-	}
-}
-
-/* One write of the first frames; returns how many they were. */
-static size_t write_some(struct websocket *websocket, struct frame *const *frames, size_t count)
-{
-	struct gathered *gathered = &websocket->all->gathered;
-	size_t taken = count > 1 ? gather(gathered, frames, count) : 0;
-	if (taken > 1) {
-		write_bytes(websocket, gathered->bytes, gathered->len);
-		return taken;
-	}
-	write_bytes(websocket, frames[0]->wire, frame_wire_len(frames[0]));
-	return 1;
-}
-
-size_t websocket_write(struct websocket *websocket, struct frame *const *frames, size_t count)
-{
-	size_t taken = 0;
-	while (taken < count && websocket_is_writable(websocket))
-		taken += write_some(websocket, frames + taken, count - taken);
-	if (taken < count && websocket->state == WEBSOCKET_OPEN && !websocket->has_failed)
-		lws_callback_on_writable(websocket->wsi);
-	return taken;
+	__builtin_prefetch(websocket);
 }

@@ -1,7 +1,7 @@
 /* websocket.h - server side WebSockets (RFC 6455) on the loop, from a checked handshake to the close.
  *
- * libwebsockets does the framing; it gets adopted sockets only, together with a handshake of our own making, and
- * never parses a stranger's HTTP. Messages come whole and checked (UTF-8, bounded). Loop thread only. */
+ * Messages come whole and checked (UTF-8, bounded); frames go out shared and never torn. No extension is offered. A connection at rest is one small
+ * struct, without a timer of its own; what it reads in a turn of the loop is bounded. Loop thread only. */
 #ifndef ROOMCAST_HUB_WEBSOCKET_H
 #define ROOMCAST_HUB_WEBSOCKET_H
 
@@ -15,25 +15,17 @@
 #include <roomcast/error.h>
 
 #include "frame.h"
+#include "websocket_frame.h"
 
 struct websockets; /* all of one loop */
 struct websocket;  /* one connection */
-
-enum websocket_code { /* RFC 6455, 7.4.1 */
-	WEBSOCKET_NORMAL = 1000,
-	WEBSOCKET_GOING_AWAY = 1001,
-	WEBSOCKET_PROTOCOL_ERROR = 1002,
-	WEBSOCKET_INVALID_DATA = 1007,
-	WEBSOCKET_POLICY = 1008,
-	WEBSOCKET_TOO_BIG = 1009,
-};
 
 /* data: what websocket_new was given. Nothing is called after on_close or websocket_close. */
 struct websocket_handler {
 	void (*on_open)(void *data);
 	void (*on_message)(void *data, struct bytes message, bool is_binary); /* valid until return */
 	void (*on_writable)(void *data); /* after websocket_write took less than it was given */
-	/* The connection is gone. is_error: the peer broke a rule or a bound, or the network failed in the handshake. */
+	/* The connection is gone, or the peer closes it. is_error: it broke a rule or a bound, or the network failed in the handshake. */
 	void (*on_close)(void *data, bool is_error);
 };
 
@@ -62,12 +54,13 @@ void websocket_set_handler(struct websocket *websocket, const struct websocket_h
 
 /* Whether a write now would leave at once. */
 bool websocket_is_writable(const struct websocket *websocket);
-/* Brings into the cache what a write looks at; is_deep: what lies behind it, for which the first must have arrived. */
-void websocket_prefetch(const struct websocket *websocket, bool is_deep);
-/* Hands over whole frames from the front, many in one write; returns how many were taken. on_writable follows when that is less
+/* Brings into the cache what a write looks at. */
+void websocket_prefetch(const struct websocket *websocket);
+/* Hands over frames from the front, many in one write; returns how many were taken. on_writable follows when that is less
  * than count. References stay the caller's. */
 size_t websocket_write(struct websocket *websocket, struct frame *const *frames, size_t count);
-/* Closes with that code when this turn of the loop ends; what was written before still leaves. */
+/* Closes with that code: what was taken before leaves first, then a close frame; the peer has a few seconds to answer it. The websocket is no longer
+ * the caller's, its memory stays until the loop's turn ends. */
 void websocket_close(struct websocket *websocket, enum websocket_code code);
 
 #endif

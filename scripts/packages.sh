@@ -2,7 +2,7 @@
 
 build_packages=(
 	gcc libc6-dev make autoconf automake pkg-config
-	libuv1-dev libwebsockets-dev libwebsockets-evlib-uv libhttp-parser-dev libzmq3-dev
+	libuv1-dev libhttp-parser-dev libzmq3-dev
 	libjson-c-dev libjwt-dev libssl-dev libinih-dev uthash-dev libsystemd-dev libsqlite3-dev libpq-dev
 )
 run_packages=(nginx python3 curl ca-certificates)

@@ -14,7 +14,7 @@
 #include "http_peer.h"
 #include "websocket.h"
 
-enum { MAX_MESSAGE = 100000 };
+enum { MAX_MESSAGE = 100000, MANY = 2000 };
 static const char key[] = "dGhlIHNhbXBsZSBub25jZQ==";
 
 struct fixture {
@@ -27,6 +27,8 @@ struct fixture {
 	uint64_t open_at_close; /* how many were when on_close came */
 	const char *close_on;   /* this text closes it from inside its callback */
 	bool closes_at_open;
+	bool counts_binaries;   /* instead of telling of them */
+	unsigned binaries;
 };
 
 /* --- its owner ------------------------------------------------------------- */
@@ -59,6 +61,10 @@ static void on_message(void *data, struct bytes message, bool is_binary)
 {
 	struct fixture *fixture = data;
 	assert_non_null(fixture->websocket); /* nothing comes after the close */
+	if (is_binary && fixture->counts_binaries) {
+		fixture->binaries++;
+		return;
+	}
 	if (is_binary || message.len > 60)
 		tell(fixture, is_binary ? "binary(%zu) " : "long(%zu) ", message.len);
 	else
@@ -202,6 +208,47 @@ static void test_early_frames(void **state)
 	buffer_deinit(&early);
 }
 
+static bool has_many(void *data)
+{
+	return ((struct fixture *)data)->binaries >= MANY;
+}
+
+/* However many they are, in their order with what comes by the socket, and not all in one turn of the loop. */
+static void test_many_early_frames(void **state)
+{
+	struct fixture *fixture = *state;
+	struct buffer early = { 0 };
+	for (unsigned i = 0; i < MANY; i++)
+		frame_add(&early, FIN | OPCODE_BINARY, bytes_of("early"));
+	fixture->counts_binaries = true;
+	start(fixture, buffer_bytes(&early));
+	send_frame(fixture, FIN | OPCODE_TEXT, bytes_of("late"));
+	uv_run(&fixture->loop, UV_RUN_NOWAIT);
+	assert_in_range(fixture->binaries, 1, 1000);
+	assert_string_equal(fixture->story, "open ");
+	run_until(&fixture->loop, has_many, fixture);
+	wait_story(fixture, "open text(late) ");
+	assert_int_equal(fixture->binaries, MANY);
+	buffer_deinit(&early);
+}
+
+static void test_gone_behind_early_frames(void **state)
+{
+	struct fixture *fixture = *state;
+	struct buffer early = { 0 };
+	for (unsigned i = 0; i < MANY; i++)
+		frame_add(&early, FIN | OPCODE_BINARY, bytes_of("early"));
+	frame_add(&early, FIN | OPCODE_CLOSE, bytes_of("\x0b\xb8"));
+	fixture->counts_binaries = true;
+	start(fixture, buffer_bytes(&early));
+	peer_finish(&fixture->peer);
+	assert_int_equal(peer_answer_without_body(&fixture->peer).status, 101);
+	peer_assert_close(&fixture->peer, 3000);
+	assert_string_equal(fixture->story, "open close ");
+	assert_int_equal(fixture->binaries, MANY);
+	buffer_deinit(&early);
+}
+
 static void test_without_a_socket(void **state)
 {
 	struct fixture *fixture = *state;
@@ -309,26 +356,48 @@ static void test_broken_frames(void **state)
 		{ FIN | 0xb, { "x", 1 }, 1002 },
 		{ FIN | 0x40 | OPCODE_TEXT, { "x", 1 }, 1002 },
 		{ OPCODE_PING, { "x", 1 }, 1002 },
-		{ FIN | OPCODE_PING, { large, 126 }, 0 }, /* lws ends it without a word */
+		{ FIN | OPCODE_PING, { large, 126 }, 1002 },
+		{ FIN | UNMASKED | OPCODE_TEXT, { "x", 1 }, 1002 },
+		{ FIN | OPCODE_CLOSE, { "\x03", 1 }, 1002 },
+		{ FIN | OPCODE_CLOSE, { "\x03\xed", 2 }, 1002 },
+		{ FIN | OPCODE_CLOSE, { "\x03\xe8\xff", 3 }, 1007 },
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		open_one(state);
 		struct fixture *fixture = *state;
 		send_frame(fixture, rows[i].first_byte, rows[i].payload);
-		if (rows[i].code) {
-			peer_assert_close(&fixture->peer, rows[i].code);
-			peer_close(&fixture->peer); /* or lws would wait for its answer */
-		} else {
-			peer_wait_end(&fixture->peer);
-		}
-		wait_story(fixture, rows[i].code ? "error " : "close ");
+		wait_story(fixture, "error ");
+		send_frame(fixture, FIN | OPCODE_TEXT, bytes_of("nobody hears it"));
+		peer_assert_close(&fixture->peer, rows[i].code);
+		peer_wait_end(&fixture->peer);
 	}
 	struct fixture *fixture = *state;
 	assert_int_equal(websockets_counters(fixture->all)->too_big, 1);
-	assert_int_equal(websockets_counters(fixture->all)->invalid_text, 2);
-	assert_int_equal(websockets_counters(fixture->all)->broken, 5);
+	assert_int_equal(websockets_counters(fixture->all)->invalid_text, 3);
+	assert_int_equal(websockets_counters(fixture->all)->broken, 9);
+	peer_close(&fixture->peer);
 	run_idle(&fixture->loop);
 	assert_int_equal(websockets_counters(fixture->all)->open, 0);
+}
+
+/* One that says much has its share of a turn, and no more. */
+static void test_turns(void **state)
+{
+	open_one(state);
+	struct fixture *fixture = *state;
+	struct buffer frames = { 0 };
+	for (unsigned i = 0; i < MANY; i++)
+		frame_add(&frames, FIN | OPCODE_BINARY, bytes_of(""));
+	fixture->counts_binaries = true;
+	peer_send(&fixture->peer, buffer_bytes(&frames));
+	unsigned before;
+	do {
+		before = fixture->binaries;
+		uv_run(&fixture->loop, UV_RUN_NOWAIT);
+		assert_in_range(fixture->binaries - before, 0, 1000);
+	} while (fixture->binaries < MANY && fixture->binaries > before);
+	assert_int_equal(fixture->binaries, MANY);
+	buffer_deinit(&frames);
 }
 
 /* The bound is one of the message, not of a frame. */
@@ -376,31 +445,98 @@ static bool was_writable(void *data)
 	return ((struct fixture *)data)->writables > 0;
 }
 
-static void test_full_socket(void **state)
+/* Pings that came together get one answer, the newest's. */
+static void test_pings(void **state)
 {
 	open_one(state);
 	struct fixture *fixture = *state;
+	struct buffer frames = { 0 };
+	frame_add(&frames, FIN | OPCODE_PING, bytes_of("first"));
+	frame_add(&frames, FIN | OPCODE_TEXT, bytes_of("x"));
+	frame_add(&frames, FIN | OPCODE_PING, bytes_of("second"));
+	peer_send(&fixture->peer, buffer_bytes(&frames));
+	wait_story(fixture, "text(x) ");
+	struct received_frame pong = peer_frame(&fixture->peer);
+	assert_int_equal(pong.opcode, OPCODE_PONG);
+	assert_true(bytes_equal_text(pong.payload, "second"));
+	assert_int_equal(write_text(fixture, "z"), 1);
+	peer_assert_text(&fixture->peer, "z");
+	buffer_deinit(&frames);
+}
+
+/* Fills the socket so that a frame is torn, or does not fit at all. Returns how many were taken. */
+static size_t fill(struct fixture *fixture)
+{
 	static char text[50001];
 	memset(text, 'x', sizeof(text) - 1);
 	uv_poll_stop(fixture->peer.poll);
 	size_t sent = 0;
 	while (write_text(fixture, text) == 1)
 		sent++;
+	return sent;
+}
+
+static void read_on(struct fixture *fixture, struct peer *reader, size_t frames)
+{
+	peer_open(reader, &fixture->loop, dup(fixture->peer.fd));
+	peer_close(&fixture->peer);
+	fixture->peer = (struct peer){ 0 };
+	for (size_t i = 0; i < frames; i++)
+		assert_int_equal(peer_frame(reader).payload.len, 50000);
+}
+
+static void test_full_socket(void **state)
+{
+	open_one(state);
+	struct fixture *fixture = *state;
+	struct peer reader;
+	size_t sent = fill(fixture);
 	assert_in_range(sent, 1, 10000);
 	assert_false(websocket_is_writable(fixture->websocket));
 	run_idle(&fixture->loop);
 	assert_int_equal(fixture->writables, 0);
-	struct peer reader;
-	peer_open(&reader, &fixture->loop, dup(fixture->peer.fd));
-	peer_close(&fixture->peer);
-	fixture->peer = (struct peer){ 0 };
+	read_on(fixture, &reader, sent); /* none torn */
 	run_until(&fixture->loop, was_writable, fixture);
-	for (size_t i = 0; i < sent; i++)
-		assert_int_equal(peer_frame(&reader).payload.len, 50000); /* none torn */
 	assert_int_equal(write_text(fixture, "on"), 1);
 	peer_assert_text(&reader, "on");
 	peer_close(&reader);
 	wait_story(fixture, "close ");
+}
+
+static void test_pongs_and_close_behind_a_full_socket(void **state)
+{
+	open_one(state);
+	struct fixture *fixture = *state;
+	struct peer reader;
+	size_t frames = fill(fixture);
+	for (unsigned i = 0; i < 3; i++) {
+		char text[] = { (char)('1' + i), 0 };
+		send_frame(fixture, FIN | OPCODE_PING, bytes_of(text));
+		run_idle(&fixture->loop);
+	}
+	close_it(fixture, (enum websocket_code)1013);
+	read_on(fixture, &reader, frames);
+	struct received_frame pong = peer_frame(&reader);
+	if (pong.payload.len == 1 && pong.payload.data[0] == '1') /* a part of it had left when the next ping came */
+		pong = peer_frame(&reader);
+	assert_int_equal(pong.opcode, OPCODE_PONG);
+	assert_true(bytes_equal_text(pong.payload, "3"));
+	peer_assert_close(&reader, 1013);
+	assert_string_equal(fixture->story, "");
+	peer_close(&reader);
+}
+
+static void test_owner_goes_while_the_socket_is_full(void **state)
+{
+	open_one(state);
+	struct fixture *fixture = *state;
+	assert_true(fill(fixture) > 0);
+	peer_reset(&fixture->peer);
+	fixture->peer = (struct peer){ 0 };
+	(void)write_text(fixture, "in vain");
+	wait_story(fixture, "close ");
+	run_idle(&fixture->loop);
+	assert_int_equal(websockets_counters(fixture->all)->open, 0);
 }
 
 /* --- ends ------------------------------------------------------------------ */
@@ -409,6 +545,7 @@ static void test_close_codes(void **state)
 {
 	static const enum websocket_code codes[] = {
 		WEBSOCKET_NORMAL, WEBSOCKET_GOING_AWAY, WEBSOCKET_PROTOCOL_ERROR, WEBSOCKET_INVALID_DATA, WEBSOCKET_POLICY, WEBSOCKET_TOO_BIG,
+		(enum websocket_code)1012, (enum websocket_code)1013, (enum websocket_code)1014, (enum websocket_code)4999,
 	};
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
 		open_one(state);
@@ -447,6 +584,78 @@ static void test_peer_closes(void **state)
 	peer_wait_end(&fixture->peer);
 }
 
+static void test_peer_closes_without_a_code(void **state)
+{
+	open_one(state);
+	struct fixture *fixture = *state;
+	send_frame(fixture, FIN | OPCODE_CLOSE, bytes_of(""));
+	struct received_frame answer = peer_frame(&fixture->peer);
+	assert_int_equal(answer.opcode, OPCODE_CLOSE);
+	assert_int_equal(answer.payload.len, 0);
+	peer_wait_end(&fixture->peer);
+	assert_string_equal(fixture->story, "close ");
+}
+
+static bool is_none_open(void *data)
+{
+	return websockets_counters(((struct fixture *)data)->all)->open == 0;
+}
+
+/* What the peer still says is of no interest, its close frame is. */
+static void test_close_is_answered(void **state)
+{
+	open_one(state);
+	struct fixture *fixture = *state;
+	send_frame(fixture, OPCODE_TEXT, bytes_of("half a"));
+	run_idle(&fixture->loop);
+	close_it(fixture, WEBSOCKET_NORMAL);
+	peer_assert_close(&fixture->peer, 1000);
+	send_frame(fixture, FIN | OPCODE_CONTINUATION, bytes_of("\xff"));
+	send_frame(fixture, FIN | OPCODE_PING, bytes_of("?"));
+	run_idle(&fixture->loop);
+	assert_int_equal(websockets_counters(fixture->all)->open, 1);
+	assert_false(fixture->peer.is_ended);
+	send_frame(fixture, FIN | OPCODE_CLOSE, bytes_of("\x03\xe8"));
+	peer_wait_end(&fixture->peer);
+	assert_int_equal(fixture->peer.received.len, 0);
+	assert_int_equal(websockets_counters(fixture->all)->open, 0);
+}
+
+static void test_close_is_not_answered(void **state)
+{
+	open_one(state);
+	struct fixture *fixture = *state;
+	close_it(fixture, WEBSOCKET_NORMAL);
+	peer_assert_close(&fixture->peer, 1000);
+	uint64_t before = uv_hrtime();
+	run_until(&fixture->loop, is_none_open, fixture);
+	assert_in_range((uv_hrtime() - before) / 1000000, 4000, 60000);
+	peer_wait_end(&fixture->peer);
+}
+
+static void test_nonsense_instead_of_an_answer(void **state)
+{
+	open_one(state);
+	struct fixture *fixture = *state;
+	close_it(fixture, WEBSOCKET_NORMAL);
+	send_frame(fixture, 0x70, bytes_of("x"));
+	peer_assert_close(&fixture->peer, 1000);
+	peer_wait_end(&fixture->peer);
+	peer_close(&fixture->peer);
+	fixture->peer = (struct peer){ 0 };
+	run_until(&fixture->loop, is_none_open, fixture);
+}
+
+static void test_peer_finishes(void **state)
+{
+	open_one(state);
+	struct fixture *fixture = *state;
+	send_frame(fixture, FIN | OPCODE_TEXT, bytes_of("last words"));
+	peer_finish(&fixture->peer);
+	wait_story(fixture, "text(last words) close ");
+	peer_wait_end(&fixture->peer);
+}
+
 static void test_peer_vanishes(void **state)
 {
 	open_one(state);
@@ -477,10 +686,13 @@ int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_keys), TEST(test_early_frames), TEST(test_without_a_socket), TEST(test_closed_before_the_start),
-		TEST(test_closed_when_it_opens), TEST(test_peer_gone_before_the_start), TEST(test_messages_of_all_sizes), TEST(test_fragments),
-		TEST(test_byte_by_byte), TEST(test_broken_frames), TEST(test_fragments_past_the_bound), TEST(test_frames_go_out_as_they_are),
-		TEST(test_full_socket), TEST(test_close_codes), TEST(test_close_inside_a_message), TEST(test_peer_closes), TEST(test_peer_vanishes),
+		cmocka_unit_test(test_keys), TEST(test_early_frames), TEST(test_many_early_frames), TEST(test_gone_behind_early_frames),
+		TEST(test_without_a_socket), TEST(test_closed_before_the_start), TEST(test_closed_when_it_opens), TEST(test_peer_gone_before_the_start),
+		TEST(test_messages_of_all_sizes), TEST(test_fragments), TEST(test_byte_by_byte), TEST(test_broken_frames), TEST(test_turns),
+		TEST(test_fragments_past_the_bound), TEST(test_frames_go_out_as_they_are), TEST(test_full_socket), TEST(test_pings),
+		TEST(test_pongs_and_close_behind_a_full_socket), TEST(test_owner_goes_while_the_socket_is_full), TEST(test_close_codes),
+		TEST(test_close_inside_a_message), TEST(test_peer_closes), TEST(test_peer_closes_without_a_code), TEST(test_close_is_answered),
+		TEST(test_close_is_not_answered), TEST(test_nonsense_instead_of_an_answer), TEST(test_peer_finishes), TEST(test_peer_vanishes),
 		TEST(test_another_owner),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
