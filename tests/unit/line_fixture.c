@@ -129,7 +129,7 @@ static int open_reader(struct journal *journal, struct journal_reader **out, str
 /* --- the line --- */
 
 /* On the fixture's endpoints. */
-static void open_line(struct fixture *fixture, const struct curve *curve, const struct zap_peers *peers)
+static void open_line(struct fixture *fixture, uint64_t silence_ms, const struct curve *curve, const struct zap_peers *peers)
 {
 	static const struct journal_operations operations = { .name = "test", .open_reader = open_reader };
 	struct error err = { 0 };
@@ -141,7 +141,7 @@ static void open_line(struct fixture *fixture, const struct curve *curve, const 
 	pthread_mutex_init(&journal->lock, NULL);
 	pthread_cond_init(&journal->changed, NULL);
 	struct line_settings settings = {
-		.events_endpoint = fixture->events, .line_endpoint = fixture->endpoint, .heartbeat_ms = HEARTBEAT_MS, .silence_ms = SILENCE_MS,
+		.events_endpoint = fixture->events, .line_endpoint = fixture->endpoint, .heartbeat_ms = HEARTBEAT_MS, .silence_ms = silence_ms,
 		.queue_bytes = 1 << 20, .chunk = { 4, 1 << 20 }, .inbound_max = 1 << 20, .curve = curve, .peers = peers,
 	};
 	fixture->line = line_new(&journal->journal, &settings, &err);
@@ -149,13 +149,23 @@ static void open_line(struct fixture *fixture, const struct curve *curve, const 
 		fail_msg("%s", err.text);
 }
 
-void fixture_open(struct fixture *fixture)
+static void open_on_files(struct fixture *fixture, uint64_t silence_ms)
 {
 	*fixture = (struct fixture){ .dir = "/tmp/roomcast-line-XXXXXX" };
 	assert_non_null(mkdtemp(fixture->dir));
 	snprintf(fixture->events, sizeof(fixture->events), "ipc://%s/events", fixture->dir);
 	snprintf(fixture->endpoint, sizeof(fixture->endpoint), "ipc://%s/line", fixture->dir);
-	open_line(fixture, NULL, NULL);
+	open_line(fixture, silence_ms, NULL, NULL);
+}
+
+void fixture_open(struct fixture *fixture)
+{
+	open_on_files(fixture, LONG_SILENCE_MS);
+}
+
+void fixture_open_impatient(struct fixture *fixture)
+{
+	open_on_files(fixture, SILENCE_MS);
 }
 
 /* A port that nobody listens on now. */
@@ -175,7 +185,7 @@ void fixture_open_secured(struct fixture *fixture, const struct curve *curve, co
 	assert_non_null(mkdtemp(fixture->dir));
 	snprintf(fixture->events, sizeof(fixture->events), "tcp://127.0.0.1:%u", free_port());
 	snprintf(fixture->endpoint, sizeof(fixture->endpoint), "tcp://127.0.0.1:%u", free_port());
-	open_line(fixture, curve, peers);
+	open_line(fixture, LONG_SILENCE_MS, curve, peers);
 }
 
 void fixture_close(struct fixture *fixture)

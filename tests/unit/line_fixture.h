@@ -7,7 +7,7 @@
 
 #include "line.h"
 
-enum { FIXTURE_RECORDS = 64, PATIENCE_MS = 20000, HEARTBEAT_MS = 30, SILENCE_MS = 1500 };
+enum { FIXTURE_RECORDS = 64, PATIENCE_MS = 20000, HEARTBEAT_MS = 30, SILENCE_MS = 1500, LONG_SILENCE_MS = 15000 };
 
 /* Readable from any thread; nothing is ever written to it but by the test. */
 struct fixture_journal {
@@ -30,8 +30,10 @@ struct fixture {
 	struct line *line;
 };
 
-/* Nothing is in the journal yet, the line is a standby. */
+/* Nothing is in the journal yet, the line is a standby. A hub is silent after LONG_SILENCE_MS, so that a slow machine is not taken for one. */
 void fixture_open(struct fixture *fixture);
+/* The same, silent after SILENCE_MS: for a test that waits for it. */
+void fixture_open_impatient(struct fixture *fixture);
 /* The same on tcp, for peers with a key; both outlive it. */
 void fixture_open_secured(struct fixture *fixture, const struct curve *curve, const struct zap_peers *peers);
 void fixture_close(struct fixture *fixture);
