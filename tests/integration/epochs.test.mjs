@@ -5,7 +5,7 @@ import { chownSync, cpSync, mkdirSync, readdirSync, realpathSync, rmSync, statSy
 import { join } from "node:path";
 
 import { after, before, test } from "../lib/bounded.mjs";
-import { get } from "../lib/deadline.mjs";
+import { get, halt } from "../lib/deadline.mjs";
 import { Follower, Wire, nginxOf } from "./follower.mjs";
 import { Person, endAll } from "./people.mjs";
 import { post } from "./publisher.mjs";
@@ -59,7 +59,7 @@ const isJournal = (file) => file.startsWith("journal.sqlite");
 /** Stops the gateway, does something to its files, and lets it start with what is there then. */
 async function swapJournal(change) {
 	const gateway = roomcast.pid("gateway");
-	process.kill(gateway, "SIGSTOP"); // it keeps what it has open; nothing is written meanwhile
+	await halt(gateway); // it keeps what it has open; nothing is written meanwhile
 	try {
 		change();
 	} finally {
@@ -100,7 +100,7 @@ test("a gateway that is killed and started again: the stream goes on", async () 
 test("an older copy of the journal under running hubs and clients swallows no new event", async () => {
 	const copy = join(roomcast.state, "copy");
 	const gateway = roomcast.pid("gateway");
-	process.kill(gateway, "SIGSTOP");
+	await halt(gateway);
 	copyJournal(copy);
 	process.kill(gateway, "SIGCONT");
 	next = await publish(next, 100);
@@ -133,7 +133,7 @@ test("clients that were away while the journal became an older copy of itself mi
 		await Promise.all(followers.map((follower) => follower.ready()));
 		await away(1, 5);
 		const gateway = roomcast.pid("gateway");
-		process.kill(gateway, "SIGSTOP");
+		await halt(gateway);
 		copyJournal(copy);
 		process.kill(gateway, "SIGCONT");
 		await away(6, 10); // which the copy does not know
@@ -193,8 +193,8 @@ for (const name of ["hub-1", "hub-2", "gateway"]) {
 		const publishing = (async () => {
 			while (!isOver) next = await publish(next, 10);
 		})();
-		process.kill(pid, "SIGSTOP");
 		try {
+			await halt(pid);
 			/* A hub is missed by the gateway; a gateway that is stopped answers nobody. */
 			await until("it is missed", async () => {
 				const status = await fetch(`${roomcast.url}/api/broadcast/status`, {

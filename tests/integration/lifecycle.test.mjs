@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { io } from "socket.io-client";
 
 import { after, before, test } from "../lib/bounded.mjs";
+import { halt } from "../lib/deadline.mjs";
 import { Roomcast, isAlive, until } from "./roomcast.mjs";
 import { post } from "./publisher.mjs";
 
@@ -72,8 +73,8 @@ for (const signal of ["SIGKILL", "SIGTERM"]) {
 
 test("with no hub the event is kept: 202", async () => {
 	const hub = pid("hub-1");
-	process.kill(hub, "SIGSTOP");
 	try {
+		await halt(hub);
 		await until("the gateway notices", async () => {
 			const answer = await post(roomcast, "data-change", { entityType: "Thing", action: "UPDATE", data: "stopped" });
 			return answer.status === 202 && answer.body.queued === true && answer.body.hubs === 0;

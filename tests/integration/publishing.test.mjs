@@ -5,7 +5,7 @@ import { join } from "node:path";
 
 import { after, before, test } from "../lib/bounded.mjs";
 import { build, GatewaySite } from "./gateway.mjs";
-import { until } from "./roomcast.mjs";
+import { halt, until } from "../lib/deadline.mjs";
 
 let site, tap;
 const keys = {};
@@ -290,7 +290,7 @@ test("confirmation names who has it, and who has not", async () => {
 	const repeated = await confirm();
 	assert.deepEqual([repeated.id, repeated.repeated, repeated.confirmed], [confirmed.id, true, true]);
 
-	hubs[1].kill("SIGSTOP");
+	await halt(hubs[1].pid);
 	const half = await site.post("/emit?confirm=1", { event: "e" });
 	hubs[1].kill("SIGCONT");
 	assert.deepEqual([half.json.confirmed, half.json.confirmedBy, half.json.notConfirmedBy], [false, ["hub-1"], ["hub-2"]]);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 
 import { after, afterEach, before, test } from "../lib/bounded.mjs";
 import { Follower, Wire, ask, assertSequence, hubSocket, metrics } from "./follower.mjs";
-import { emit, get, heard } from "../lib/deadline.mjs";
+import { emit, get, halt, heard } from "../lib/deadline.mjs";
 import { Roomcast, until } from "./roomcast.mjs";
 import { post, token } from "./publisher.mjs";
 
@@ -239,8 +239,8 @@ test("a hub that is behind its client gives nothing twice", async () => {
 	await publish("Behind", 1, 5);
 	await client.has("Behind", 5);
 	const pid = roomcast.pid("hub-2");
-	process.kill(pid, "SIGSTOP");
 	try {
+		await halt(pid);
 		await publish("Behind", 6, 50);
 		await client.has("Behind", 50);
 		wire.target = hubSocket(roomcast, "hub-2");

@@ -11,7 +11,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { io } from "socket.io-client";
 
 import { after, afterEach, before, test } from "../lib/bounded.mjs";
-import { all, end, until, watch } from "../lib/deadline.mjs";
+import { all, end, halt, until, watch } from "../lib/deadline.mjs";
 import { freePort } from "../lib/port.mjs";
 import { top } from "./roomcast.mjs";
 
@@ -250,7 +250,7 @@ for (const [killed, heir] of [["a", "b"], ["b", "a"]]) {
 testWithPostgres("an active gateway that is stopped, and goes on, begins with nothing that was given up", async () => {
 	const stopped = gateways.a; // active since b was killed
 	for (const client of clients) client.heard.length = 0;
-	stopped.kill("SIGSTOP");
+	await halt(stopped.pid);
 	// nginx gives half of them to the standby, whose line to the stopped one is cut after two seconds: not stored, or unknown, and told soon.
 	let answered = 0;
 	const pending = Array.from({ length: 6 }, (_, n) => call("POST", "/emit", json, JSON.stringify({ event: "numbered", args: ["stopped", n] })).finally(() => answered++));

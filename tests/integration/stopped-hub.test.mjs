@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { io } from "socket.io-client";
 
 import { after, before, test } from "../lib/bounded.mjs";
+import { halt } from "../lib/deadline.mjs";
 import { Roomcast, until } from "./roomcast.mjs";
 
 const LARGE = 100_000, SMALL = 300; // bytes of an event
@@ -76,7 +77,7 @@ for (const [what, count, size] of [["large", 400, LARGE], ["small", 3000, SMALL]
 			clearInterval(watch);
 			process.kill(roomcast.pid("hub-2"), "SIGCONT");
 		});
-		process.kill(roomcast.pid("hub-2"), "SIGSTOP");
+		await halt(roomcast.pid("hub-2"));
 		const accepted = await fill(0, count, size);
 		await until("the other hub's client has all", () => here.heard.length === count);
 		clearInterval(watch);

@@ -102,6 +102,12 @@ async function ended(child, ms = END_MS) {
 
 const isStopped = (pid) => /^State:\s+T/m.test(text(`/proc/${pid}/status`));
 
+/** Stops a process, and waits until all of its threads stand: on a busy machine they still run for a while. */
+export async function halt(pid) {
+	process.kill(pid, "SIGSTOP");
+	await until(`process ${pid} is stopped`, () => readdirSync(`/proc/${pid}/task`).every((thread) => isStopped(`${pid}/task/${thread}`)));
+}
+
 /** Asks a watched child to end, also one that is stopped, and waits for it as child.ended does.
  *
  * Only what is stopped is told to go on, and before the signal: at its end LeakSanitizer stops the process with a SIGSTOP of its own, and when a

@@ -10,7 +10,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { io } from "socket.io-client";
 
 import { after, before, describe, test } from "../lib/bounded.mjs";
-import { all, end, until, watch } from "../lib/deadline.mjs";
+import { all, end, halt, until, watch } from "../lib/deadline.mjs";
 import { freePort } from "../lib/port.mjs";
 import { top } from "../integration/roomcast.mjs";
 import { frontEnds, servers } from "./servers.mjs";
@@ -260,7 +260,7 @@ for (const [name, server] of Object.entries(servers)) {
 		});
 
 		test("the gateway dies in the middle: the outcome is unknown, in a bounded time", async () => {
-			process.kill(site.gateway.pid, "SIGSTOP");
+			await halt(site.gateway.pid);
 			// Connected before it stopped, so the request leaves; what has no connection yet is refused and says so.
 			const pending = site.post("/emit", emit(-4), { "Idempotency-Key": "middle" });
 			await pause(300);
