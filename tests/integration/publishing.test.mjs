@@ -308,7 +308,7 @@ test("status: the role, the journal, and hubs that were there and are silent", a
 	const status = await site.status();
 	assert.deepEqual([status.role, status.journal.kind, status.journal.state, status.journal.reason], ["active", "sqlite", "active", undefined]);
 	assert.deepEqual(status.silentHubs.map((hub) => hub.name).sort(), ["hub-1", "hub-2", "tap"]);
-	assert.ok(status.silentHubs.every((hub) => hub.lastReportSeconds > 0));
+	assert.ok(status.silentHubs.every((hub) => hub.lastReportSeconds >= 0));
 	assert.ok(status.journal.stored > 0 && status.journal.groups > 0);
 });
 

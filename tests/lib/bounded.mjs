@@ -30,9 +30,11 @@ function look() {
 /** The function that the runner calls instead of run. */
 const bounded = (what, run, ms) => async (context) => {
 	busy++;
+	const alive = setTimeout(() => {}, ms);
 	try {
 		return await within(what, run(context), ms);
 	} finally {
+		clearTimeout(alive);
 		busy--;
 		idleSince = Date.now();
 	}

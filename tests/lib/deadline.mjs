@@ -17,14 +17,15 @@ export function within(what, promise, ms = WAIT_MS) {
 	return first;
 }
 
-/** Waits until check() gives something true, and returns it. The deadline is for a condition, never a pause that hopes. */
+/** Waits until check() gives something true, and returns it. The deadline is for a condition, never a pause that hopes. What still waits when
+ * its test has failed keeps no process alive. */
 export async function until(what, check, ms = WAIT_MS) {
 	const end = Date.now() + ms;
 	for (;;) {
 		const result = await within(`${what} (it cannot even be asked)`, check(), Math.max(end - Date.now(), 1000));
 		if (result) return result;
 		if (Date.now() > end) throw new Error(`not within ${ms} ms: ${what}`);
-		await new Promise((resolve) => setTimeout(resolve, 25));
+		await new Promise((resolve) => setTimeout(resolve, 25).unref());
 	}
 }
 
