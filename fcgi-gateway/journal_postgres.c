@@ -45,7 +45,7 @@ int postgres_journal_connect(const struct postgres_journal *self, struct postgre
 void postgres_journal_leave(struct postgres *session)
 {
 	struct error err;
-	if (!session->is_lost && postgres_execute(session, "ROLLBACK; SELECT pg_advisory_unlock_all()", &err))
+	if (session->conn && !session->is_lost && postgres_execute(session, "ROLLBACK; SELECT pg_advisory_unlock_all()", &err))
 		log_info("msg=\"the journal's lock is not given back in order\" error=\"%s\"", err.text);
 	postgres_close(session);
 }
@@ -161,16 +161,49 @@ static int check_tables(struct postgres_journal *self, struct postgres *postgres
 
 /* --- a writer opens --- */
 
-/* Asks on the waiting session, made if need be. */
+/* The waiting session, made if need be. */
+static int be_connected(struct postgres_journal *self, struct error *err)
+{
+	char settings[256];
+	if (postgres_is_alive(&self->waiting))
+		return 0;
+	postgres_close(&self->waiting);
+	self->has_lock = false;
+	snprintf(settings, sizeof(settings), "SET synchronous_commit = on; SELECT set_config(name, '%d', false) FROM pg_settings"
+	         " WHERE name IN ('idle_session_timeout', 'idle_in_transaction_session_timeout')", POSTGRES_LOCK_SILENCE_MS);
+	return postgres_journal_connect(self, &self->waiting, WRITER_LIMIT_MS, settings, err);
+}
+
+static bool is_read_only(struct postgres *session)
+{
+	struct postgres_params params = { 0 };
+	struct error err;
+	int64_t count;
+	return ask_number(session, "SELECT count(*) FROM pg_settings WHERE name = 'transaction_read_only' AND setting = 'on'", &params, &count, &err) == 0 && count;
+}
+
+/* What a database is set to, a session learns at its beginning: so one that may not write would never. */
+static bool would_write_anew(struct postgres_journal *self)
+{
+	struct postgres probe;
+	struct error err;
+	if (!is_read_only(&self->waiting) || postgres_journal_connect(self, &probe, WRITER_LIMIT_MS, "SET synchronous_commit = on", &err))
+		return false;
+	bool result = !is_read_only(&probe);
+	postgres_close(&probe);
+	return result;
+}
+
 static int wait_for_lock(struct postgres_journal *self, struct error *err)
 {
 	struct postgres_params params = { 0 };
 	int64_t is_ours;
-	if (!postgres_is_alive(&self->waiting)) {
-		postgres_close(&self->waiting);
-		if (postgres_journal_connect(self, &self->waiting, WRITER_LIMIT_MS, "SET synchronous_commit = on", err))
-			return -1;
-	}
+	if (self->has_lock && would_write_anew(self))
+		postgres_journal_leave(&self->waiting);
+	if (be_connected(self, err))
+		return -1;
+	if (self->has_lock)
+		return 0;
 	postgres_add_bytes(&params, bytes_of(self->settings.schema));
 	if (ask_number(&self->waiting, "SELECT pg_try_advisory_lock(hashtextextended('roomcast journal ' || $1::text, 0))", &params, &is_ours, err))
 		return -1;
@@ -211,11 +244,18 @@ static int open_writer(struct postgres_journal *self, uint64_t now_s, const char
 		return -1;
 	struct postgres session = self->waiting;
 	self->waiting = (struct postgres){ 0 };
+	self->has_lock = false;
 	/* The epoch is on disk in any case. */
 	const char *durability = self->settings.durability == DURABILITY_FULL ? "SET synchronous_commit = on" : "RESET synchronous_commit";
-	if (check_tables(self, &session, err) || insert_epoch(self, &session, now_s, endpoint, &start, err)
-	    || postgres_execute(&session, durability, err)) {
+	if (check_tables(self, &session, err)) {
 		postgres_journal_leave(&session);
+		return -1;
+	}
+	/* Others could not do it either: nobody need try while the lock is here. */
+	if (insert_epoch(self, &session, now_s, endpoint, &start, err) || postgres_execute(&session, durability, err)) {
+		self->waiting = session;
+		self->waiting.is_lost = false;
+		self->has_lock = postgres_is_alive(&self->waiting);
 		return -1;
 	}
 	self->newest_epoch = start.epoch;
@@ -234,11 +274,8 @@ static int postgres_open_writer(struct journal *journal, uint64_t now_s, const c
 
 static int find_active(struct postgres_journal *self, char *line_endpoint, size_t size, struct error *err)
 {
-	if (!postgres_is_alive(&self->waiting)) {
-		postgres_close(&self->waiting);
-		if (postgres_journal_connect(self, &self->waiting, WRITER_LIMIT_MS, "SET synchronous_commit = on", err))
-			return -1;
-	}
+	if (be_connected(self, err))
+		return -1;
 	PGresult *result = postgres_ask(&self->waiting, "SELECT line_endpoint FROM epochs ORDER BY epoch DESC LIMIT 1", NULL, err);
 	if (!result)
 		return -1;
@@ -256,6 +293,27 @@ static int postgres_find_active(struct journal *journal, char *line_endpoint, si
 	int result = find_active(self, line_endpoint, size, err);
 	pthread_mutex_unlock(&self->lock);
 	return result;
+}
+
+static bool read_newest(struct postgres_journal *self, struct place *last)
+{
+	struct error err;
+	PGresult *result = postgres_ask(&self->waiting, "SELECT epoch, coalesce((SELECT max(id) FROM events), base) - base FROM epochs ORDER BY epoch DESC LIMIT 1",
+	                                NULL, &err);
+	bool is_known = result && PQntuples(result);
+	if (is_known)
+		*last = (struct place){ (uint64_t)postgres_number(result, 0, 0), (uint64_t)postgres_number(result, 0, 1) };
+	PQclear(result);
+	return is_known;
+}
+
+static bool postgres_holds_lock(struct journal *journal, struct place *last)
+{
+	struct postgres_journal *self = self_of(journal);
+	pthread_mutex_lock(&self->lock);
+	bool holds_lock = self->has_lock && read_newest(self, last);
+	pthread_mutex_unlock(&self->lock);
+	return holds_lock;
 }
 
 /* --- retention --- */
@@ -336,7 +394,7 @@ static int postgres_trim(struct journal *journal, uint64_t now_ms, struct error 
 static void postgres_journal_close(struct journal *journal)
 {
 	struct postgres_journal *self = self_of(journal);
-	postgres_close(&self->waiting);
+	postgres_journal_leave(&self->waiting);
 	postgres_close(&self->trimming);
 	pthread_mutex_destroy(&self->lock);
 	pthread_mutex_destroy(&self->trim_lock);
@@ -348,6 +406,7 @@ static void postgres_journal_close(struct journal *journal)
 static const struct journal_operations postgres_operations = {
 	.name = "postgres",
 	.open_writer = postgres_open_writer,
+	.holds_lock = postgres_holds_lock,
 	.open_reader = postgres_open_reader,
 	.find_active = postgres_find_active,
 	.trim = postgres_trim,

@@ -17,13 +17,18 @@ struct postgres_journal {
 	struct journal journal;
 	struct journal_settings settings;
 	char *session;             /* SQL that every session begins with */
-	pthread_mutex_t lock;      /* of the next two; held over round trips */
+	pthread_mutex_t lock;      /* of the next three; held over round trips */
 	struct postgres waiting;   /* of a process that is not the writer: asks for the lock, and who has it */
+	bool has_lock;             /* waiting has the lock, and the journal cannot be written */
 	uint64_t newest_epoch;     /* of this process's writers: a restored copy does not make it use one twice */
 	pthread_mutex_t trim_lock; /* of trimming */
 	struct postgres trimming;
 	atomic_bool has_writer;
 };
+
+/* The server ends a session that has the lock and says nothing for so long, so that a process that was stopped makes room for another. The
+ * writer speaks more often. PostgreSQL 14 or later. */
+enum { POSTGRES_LOCK_SILENCE_MS = 8000, POSTGRES_LOCK_TOUCH_MS = 500 };
 
 /* A session of its own. settings: more SQL that it begins with. */
 int postgres_journal_connect(const struct postgres_journal *journal, struct postgres *postgres, uint64_t limit_ms, const char *settings, struct error *err) MUST_CHECK;

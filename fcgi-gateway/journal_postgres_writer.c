@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include <roomcast/clock.h>
+
 enum statement {
 	BEGIN, COMMIT, APPEND, KEEP_ENTITIES, KEEP_KEYS, GRANT, UNGRANT, BLOCK, UNBLOCK, FIND_KEYS, FIND_ENTITIES, STATEMENT_COUNT,
 };
@@ -52,6 +54,7 @@ struct postgres_writer {
 	struct postgres_journal *journal;
 	struct postgres session;
 	uint64_t base, total;
+	uint64_t spoke_at_ms; /* monotonic: when the server last answered here */
 	struct journal_pending pending;
 	struct known keys, entities;
 };
@@ -89,14 +92,26 @@ static void clear(struct postgres_writer *self)
 
 /* --- the group --- */
 
+/* The session and with it the lock are there, and the server knows that we are. */
+static int touch(struct postgres_writer *self, struct error *err)
+{
+	if (!postgres_is_alive(&self->session))
+		return error_set(err, ERROR_UNAVAILABLE, "PostgreSQL: the connection is lost");
+	uint64_t now_ms = clock_monotonic_ms();
+	if (now_ms - self->spoke_at_ms < POSTGRES_LOCK_TOUCH_MS)
+		return 0;
+	self->spoke_at_ms = now_ms;
+	return postgres_execute(&self->session, "SELECT 1", err);
+}
+
 static int postgres_begin(struct journal_writer *writer, struct error *err)
 {
 	struct postgres_writer *self = self_of(writer);
 	clear(self);
-	if (postgres_is_alive(&self->session))
+	if (touch(self, err) == 0)
 		return 0;
 	self->session.is_lost = true;
-	return error_set(err, ERROR_UNAVAILABLE, "PostgreSQL: the connection is lost");
+	return -1;
 }
 
 static int postgres_savepoint(struct journal_writer *writer, struct error *err)
@@ -273,6 +288,7 @@ static enum journal_outcome commit(struct postgres_writer *self, struct error *e
 	for (size_t i = 0; i < self->pending.count; i++)
 		self->total += journal_record_size(self->pending.records[i]);
 	self->writer.last.seq += self->pending.count;
+	self->spoke_at_ms = clock_monotonic_ms();
 	return JOURNAL_STORED;
 }
 

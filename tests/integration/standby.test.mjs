@@ -20,6 +20,7 @@ const postgres = join(top, "tests/tools/postgres.sh");
 const key = "standby-key-0123456789";
 const json = { Authorization: `Bearer ${key}`, "Content-Type": "application/json" };
 const TAKEOVER_MS = 30_000; // of a busy machine; a quiet one needs about two seconds
+const SILENCE_MS = 40_000;  // the server waits eight seconds
 const REFUSAL_MS = 10_000;  // an answer while nobody is active
 
 const REFUSALS_MAX = 500;   // in a row, of a publisher that is to end
@@ -94,10 +95,10 @@ http {
 const agent = new Agent({ keepAlive: true });
 after(() => agent.destroy());
 
-function call(method, path, headers = {}, body) {
+function call(method, path, headers = {}, body, patience = 60_000) {
 	return new Promise((resolve, reject) => {
 		const began = Date.now();
-		const req = request({ port, host: "127.0.0.1", method, path: `/api/broadcast${path}`, headers, agent, signal: AbortSignal.timeout(60_000) }, (res) => {
+		const req = request({ port, host: "127.0.0.1", method, path: `/api/broadcast${path}`, headers, agent, signal: AbortSignal.timeout(patience) }, (res) => {
 			let text = "";
 			res.setEncoding("utf8").on("data", (part) => (text += part)).on("error", reject).on("end", () => {
 				let parsed;
@@ -120,8 +121,10 @@ afterEach(async () => {
 
 /** Posts numbered events with keys, until stopped or at the latest at the test's end, each until it is accepted; records the ids, and what else was answered. */
 class Publisher {
-	constructor(name) {
+	/** patience: of one try, in ms. */
+	constructor(name, patience) {
 		this.name = name;
+		this.patience = patience;
 		this.accepted = []; // [epoch, seq, n]
 		this.refusals = [];
 		this.next = 0;
@@ -136,7 +139,8 @@ class Publisher {
 			const n = this.next++;
 			const body = JSON.stringify({ event: "numbered", args: [this.name, n] });
 			for (;;) {
-				const answer = await call("POST", "/emit", { ...json, "Idempotency-Key": `${this.name}-${n}` }, body);
+				const answer = await call("POST", "/emit", { ...json, "Idempotency-Key": `${this.name}-${n}` }, body, this.patience)
+					.catch((err) => (err.name === "AbortError" ? { text: "nothing in time" } : Promise.reject(err)));
 				if (answer.json?.success) {
 					this.accepted.push([...answer.json.id.split(".").map(Number), n]);
 					break;
@@ -246,6 +250,42 @@ for (const [killed, heir] of [["a", "b"], ["b", "a"]]) {
 		assert.match(gateways[killed].log, /role=standby/);
 	});
 }
+
+testWithPostgres("an active gateway that is stopped loses the lock, and is a standby when it goes on", async () => {
+	const before = await status();
+	for (const client of clients) client.heard.length = 0;
+	const publishers = ["p", "q", "r"].map((name) => new Publisher(`stopped-${name}`, 1000));
+	await until("publishing is under way", () => publishers.every((publisher) => publisher.accepted.length > 50));
+	const counts = publishers.map((publisher) => publisher.accepted.length), stoppedAt = Date.now();
+	gateways.a.kill("SIGSTOP"); // in the middle of whatever it does
+	try {
+		await until("publishes are accepted again", () => publishers.every((publisher, i) => publisher.accepted.length > counts[i] + 2), SILENCE_MS);
+		console.log(`# b accepted again ${Date.now() - stoppedAt} ms after a was stopped`);
+	} finally {
+		gateways.a.kill("SIGCONT");
+	}
+	await until("a knows that it is not the one", () => /journal is lost/.test(gateways.a.log));
+	const then = publishers.map((publisher) => publisher.accepted.length);
+	await until("publishing went on for a while, by both", () => publishers.every((publisher, i) => publisher.accepted.length > then[i] + 50), TAKEOVER_MS);
+	await Promise.all(publishers.map((publisher) => publisher.stop()));
+	const now = await until("both hubs follow b", async () => {
+		const figures = await status(); // of whichever gateway nginx asks
+		return figures.role === "active" && figures.hubs?.length === 2 && figures;
+	});
+	assert.ok(now.epoch > before.epoch);
+	const accepted = publishers.flatMap((publisher) => publisher.accepted.map(([epoch, seq, n]) => ({ epoch, seq, name: `${publisher.name}-${n}` })))
+		.sort((a, b) => a.epoch - b.epoch || a.seq - b.seq).map(({ name }) => name);
+	for (const [i, client] of clients.entries()) {
+		await until(`client ${i} has all`, () => client.heard.length >= accepted.length);
+		assert.deepEqual(client.heard, accepted); // what a had not stored when it was stopped, it published nowhere
+		assert.equal(client.drops, 0);
+	}
+	assert.doesNotMatch(gateways.b.log, /journal is lost/);
+	gateways.b.kill("SIGTERM");
+	await gateways.b.ended;
+	await until("a is active again", async () => (await call("POST", "/emit", json, JSON.stringify({ event: "warm", args: [] }))).status === 200);
+	await startGateway("b");
+});
 
 testWithPostgres("an active gateway that is stopped, and goes on, begins with nothing that was given up", async () => {
 	const stopped = gateways.a; // active since b was killed

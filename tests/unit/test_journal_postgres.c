@@ -529,9 +529,21 @@ static void test_places_that_will_not_do(void **state)
 	execute("ALTER DATABASE postgres SET default_transaction_read_only = on");
 	struct journal *other = journal_new("postgres", &kit.settings, &err);
 	int result = other->operations->open_writer(other, KIT_EPOCH, "", &kit.writer, &err);
+	struct error later;
+	int again = other->operations->open_writer(other, KIT_EPOCH, "", &kit.writer, &later);
+	struct place last = { 0 }, nowhere = { 0 };
+	bool holds_lock = other->operations->holds_lock(other, &last);
 	execute("ALTER DATABASE postgres RESET default_transaction_read_only");
-	assert_int_equal(result, -1);
+	assert_true(result == -1 && again == -1);
 	assert_non_null(strstr(err.text, "read-only"));
+	assert_non_null(strstr(later.text, "read-only"));
+	assert_true(holds_lock && last.epoch == KIT_EPOCH && last.seq == 1);
+	assert_int_equal(kit_open_writer(&kit, KIT_EPOCH, &err), -1); /* it can be written again, by whoever has the lock */
+	assert_false(kit.journal->operations->holds_lock(kit.journal, &nowhere));
+	assert_int_equal(other->operations->open_writer(other, KIT_EPOCH, "", &kit.writer, &err), 0);
+	assert_true(kit.writer->last.epoch > KIT_EPOCH);
+	kit.writer->operations->close(kit.writer);
+	kit.writer = NULL;
 	journal_close(other);
 	open_again();
 	/* Tables that vanish: the writer is lost, and a new one begins anew. */
