@@ -19,7 +19,7 @@ export class Daemon {
 		const child = spawn("setpriv", ["--pdeathsig", "KILL", "--", this.program, ...this.args], { cwd: this.cwd, env: { ...process.env, ...this.env }, stdio: ["ignore", out, out] });
 		closeSync(out);
 		this.child = child;
-		this.isExpectedToEnd = this.isPaused = false;
+		this.isExpectedToEnd = false;
 		watch(child, () => this.text());
 		child.on("error", (err) => this.complaints.push(`${this.name}: ${err.message}`));
 		child.closed.then(({ code, signal }) => {

@@ -45,6 +45,14 @@ make_cluster() {
 watch_owner() {
 	setsid bash -c 'while kill -0 "$1" 2>/dev/null; do sleep 0.5; [[ -e $2 ]] || exit 0; done; exec "$0" remove "$2"' "$0" "$POSTGRES_OWNER" "$dir" \
 		</dev/null >/dev/null 2>&1 7<&- 8<&- 9<&- &
+	echo $! >"$dir/watcher"
+}
+
+# Who removes it before its owner ends may be the watcher itself.
+end_watcher() {
+	local watcher
+	watcher=$(cat "$dir/watcher" 2>/dev/null) || return 0
+	[[ $watcher -eq $$ ]] || kill -KILL -- "-$watcher" 2>/dev/null || true
 }
 
 start() {
@@ -64,6 +72,7 @@ restart)
 	start
 	;;
 remove)
+	end_watcher
 	[[ ! -e $dir/data/postmaster.pid ]] || ctl -m immediate stop
 	rm -rf "$dir"
 	;;
