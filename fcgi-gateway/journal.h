@@ -105,10 +105,13 @@ struct journal_writer {
 };
 
 /* One group: begin, the requests' effects each between savepoint and release or undo, then commit or rollback. After a failure between
- * savepoint and release only undo or rollback may follow. */
+ * savepoint and release only undo or rollback may follow.
+ *
+ * events: how many the request appends at most. A store may save nothing for one: judged before it is appended, it can only fail with the store,
+ * and is undone together with its group then, which commit tells. */
 struct journal_writer_operations {
 	int (*begin)(struct journal_writer *writer, struct error *err);
-	int (*savepoint)(struct journal_writer *writer, struct error *err);
+	int (*savepoint)(struct journal_writer *writer, size_t events, struct error *err);
 	int (*release)(struct journal_writer *writer, struct error *err);
 	void (*undo)(struct journal_writer *writer); /* back to the savepoint, which is gone; also after a failed release */
 	enum journal_outcome (*commit)(struct journal_writer *writer, struct error *err); /* the group has ended, whatever it returns */

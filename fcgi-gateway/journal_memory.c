@@ -105,9 +105,9 @@ static int memory_begin(struct journal_writer *writer, struct error *err)
 	return 0;
 }
 
-static int memory_savepoint(struct journal_writer *writer, struct error *err)
+static int memory_savepoint(struct journal_writer *writer, size_t events, struct error *err)
 {
-	(void)err;
+	(void)events, (void)err;
 	journal_pending_mark(&writer_of(writer)->pending);
 	return 0;
 }

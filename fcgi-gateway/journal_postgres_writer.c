@@ -114,8 +114,9 @@ static int postgres_begin(struct journal_writer *writer, struct error *err)
 	return -1;
 }
 
-static int postgres_savepoint(struct journal_writer *writer, struct error *err)
+static int postgres_savepoint(struct journal_writer *writer, size_t events, struct error *err)
 {
+	(void)events;
 	(void)err;
 	journal_pending_mark(&self_of(writer)->pending);
 	return 0;

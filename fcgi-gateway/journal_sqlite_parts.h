@@ -93,6 +93,8 @@ struct sqlite_writer {
 	/* The newest row: committed, pending, and pending at the savepoint. */
 	struct sqlite_tail { uint64_t seq, total; } stored, pending, marked;
 	bool is_in_group, is_lost;
+	bool has_savepoint;
+	int marked_changes;              /* of the connection, at the savepoint or where there is none */
 	struct error failure;            /* why the group is no more; its code is ERROR_NONE while it is */
 	struct buffer found, list;
 };

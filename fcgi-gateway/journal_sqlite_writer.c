@@ -1,4 +1,4 @@
-/* journal_sqlite_writer.c - a group is a transaction, a request a savepoint in it. */
+/* journal_sqlite_writer.c - a group is a transaction, a request of several events a savepoint in it. */
 #include "journal_sqlite_parts.h"
 
 #include <stdlib.h>
@@ -87,25 +87,34 @@ static int sqlite_begin(struct journal_writer *writer, struct error *err)
 	return self->is_in_group ? 0 : -1;
 }
 
-static int sqlite_savepoint(struct journal_writer *writer, struct error *err)
+/* Within a savepoint SQLite copies each page before its first change: for one event that is more work than to store it. */
+static int sqlite_savepoint(struct journal_writer *writer, size_t events, struct error *err)
 {
 	struct sqlite_writer *self = self_of(writer);
 	self->marked = self->pending;
-	return run(self, SAVEPOINT, err);
+	self->marked_changes = sqlite3_total_changes(self->file.db);
+	self->has_savepoint = events > 1;
+	return self->has_savepoint ? run(self, SAVEPOINT, err) : 0;
 }
 
 static int sqlite_release(struct journal_writer *writer, struct error *err)
 {
-	return run(self_of(writer), RELEASE, err);
+	struct sqlite_writer *self = self_of(writer);
+	return self->has_savepoint ? run(self, RELEASE, err) : 0;
+}
+
+static bool undo(struct sqlite_writer *self)
+{
+	if (!self->has_savepoint)
+		return sqlite3_total_changes(self->file.db) == self->marked_changes;
+	return run(self, UNDO, NULL) == 0 && run(self, RELEASE, NULL) == 0;
 }
 
 static void sqlite_undo(struct journal_writer *writer)
 {
 	struct sqlite_writer *self = self_of(writer);
 	self->pending = self->marked;
-	if (run(self, UNDO, NULL) == 0 && run(self, RELEASE, NULL) == 0)
-		return;
-	if (self->failure.code == ERROR_NONE) /* what the request did is still there: the group must not be stored */
+	if (!undo(self) && self->failure.code == ERROR_NONE) /* what the request did is still there: the group must not be stored */
 		error_set(&self->failure, ERROR_UNAVAILABLE, "journal: %s", sqlite3_errmsg(self->file.db));
 }
 

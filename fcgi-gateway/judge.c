@@ -124,7 +124,7 @@ int judge_submission(struct journal_writer *writer, struct submission *submissio
 		if (decided)
 			return decided < 0 ? -1 : 0;
 	}
-	if (writer->operations->savepoint(writer, err))
+	if (writer->operations->savepoint(writer, submission->count, err))
 		return -1;
 	int stored = store(writer, submission, now_ms, last, result, err);
 	if (stored)

@@ -48,10 +48,10 @@ static int failing_begin(struct journal_writer *writer, struct error *err)
 	return pass(writer, STEP_BEGIN, err) || self->memory->operations->begin(self->memory, err) ? -1 : 0;
 }
 
-static int failing_savepoint(struct journal_writer *writer, struct error *err)
+static int failing_savepoint(struct journal_writer *writer, size_t events, struct error *err)
 {
 	struct journal_writer *memory = self_of(writer)->memory;
-	return pass(writer, STEP_SAVEPOINT, err) || memory->operations->savepoint(memory, err) ? -1 : 0;
+	return pass(writer, STEP_SAVEPOINT, err) || memory->operations->savepoint(memory, events, err) ? -1 : 0;
 }
 
 static int failing_release(struct journal_writer *writer, struct error *err)

@@ -116,10 +116,10 @@ void kit_begin(struct kit *kit)
 		fail_msg("begin: %s", err.text);
 }
 
-void kit_savepoint(struct kit *kit)
+void kit_savepoint(struct kit *kit, size_t events)
 {
 	struct error err = { 0 };
-	if (kit->writer->operations->savepoint(kit->writer, &err))
+	if (kit->writer->operations->savepoint(kit->writer, events, &err))
 		fail_msg("savepoint: %s", err.text);
 }
 
@@ -171,7 +171,7 @@ int kit_append(struct kit *kit, const struct journal_record *record, struct erro
 void kit_add(struct kit *kit, const struct journal_record *record)
 {
 	struct error err = { 0 };
-	kit_savepoint(kit);
+	kit_savepoint(kit, 1);
 	if (kit_append(kit, record, &err))
 		fail_msg("append: %s", err.text);
 	kit_release(kit);

@@ -41,7 +41,7 @@ int kit_open_writer(struct kit *kit, uint64_t now_s, struct error *err);
 
 /* A group: begin, records with savepoints, commit. */
 void kit_begin(struct kit *kit);
-void kit_savepoint(struct kit *kit);
+void kit_savepoint(struct kit *kit, size_t events);
 void kit_release(struct kit *kit);
 void kit_undo(struct kit *kit);
 void kit_commit(struct kit *kit);

@@ -77,7 +77,7 @@ static void store(size_t count, size_t body_len, const char *entity_type)
 		record.message = (struct message){ .kind = MESSAGE_EVENT, .epoch = writer->last.epoch, .seq = writer->last.seq + 1, .body = buffer_bytes(&body),
 		                                   .entity_type = bytes_of(entity_type) };
 		assert_int_equal(writer->operations->begin(writer, NULL), 0);
-		assert_int_equal(writer->operations->savepoint(writer, NULL), 0);
+		assert_int_equal(writer->operations->savepoint(writer, 1, NULL), 0);
 		assert_int_equal(writer->operations->append(writer, &record, NULL), 0);
 		assert_int_equal(writer->operations->release(writer, NULL), 0);
 		assert_int_equal(writer->operations->commit(writer, NULL), JOURNAL_STORED);

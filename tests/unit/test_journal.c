@@ -214,7 +214,7 @@ static void test_a_failed_request_leaves_nothing(void **state)
 	kit_begin(&kit);
 	first = kit_data_change(&kit, 1, "t", "1", 10, "a");
 	kit_add(&kit, &first);
-	kit_savepoint(&kit);
+	kit_savepoint(&kit, 3);
 	second = kit_data_change(&kit, 2, "t", "1", 11, "b");
 	assert_int_equal(kit_append(&kit, &second, NULL), 0);
 	second = kit_data_change(&kit, 3, "t", "1", 12, "c");
@@ -265,7 +265,7 @@ static void test_what_cannot_be_stored_fails_alone(void **state)
 	kit_add(&kit, &good);
 	for (size_t i = 0; i < 8; i++) {
 		struct error err = { 0 };
-		kit_savepoint(&kit);
+		kit_savepoint(&kit, 2);
 		assert_int_equal(kit_append(&kit, &bad[i], &err), -1);
 		assert_true(err.code != ERROR_NONE && err.text[0]);
 		kit_undo(&kit);
@@ -585,7 +585,7 @@ static void test_standing(void **state)
 		record.message.operation = i % 2 ? CONTROL_LEAVE : CONTROL_JOIN;
 		record.message.user = bytes_of("eve");
 		record.message.rooms = (struct message_list){ &item, 1 };
-		kit_savepoint(&kit);
+		kit_savepoint(&kit, 2);
 		assert_int_equal(kit_append(&kit, &record, NULL), 0);
 		if (i < 3)
 			kit_release(&kit);

@@ -184,7 +184,7 @@ static void try_everything(void)
 		struct journal_record record = kit_data_change(&kit, kit.writer->last.seq + 1, "t", "1", 4, "x");
 		struct journal_entity entity;
 		(void)!kit.writer->operations->find_entity(kit.writer, bytes_of("t"), bytes_of("1"), &entity, &err);
-		if (kit.writer->operations->savepoint(kit.writer, &err) == 0
+		if (kit.writer->operations->savepoint(kit.writer, 1, &err) == 0
 		    && (kit_append(&kit, &record, &err) || kit.writer->operations->release(kit.writer, &err)))
 			kit.writer->operations->undo(kit.writer);
 		(void)kit.writer->operations->commit(kit.writer, &err);
@@ -417,7 +417,7 @@ static void fill(size_t len, struct error *err)
 		record.message.body = (struct bytes){ body, len };
 		*err = (struct error){ 0 };
 		bool is_begun = kit.writer->operations->begin(kit.writer, err) == 0;
-		bool is_added = is_begun && kit.writer->operations->savepoint(kit.writer, err) == 0;
+		bool is_added = is_begun && kit.writer->operations->savepoint(kit.writer, 1, err) == 0;
 		if (is_added && (kit_append(&kit, &record, err) || kit.writer->operations->release(kit.writer, err)))
 			kit.writer->operations->undo(kit.writer);
 		if (!is_begun || kit.writer->operations->commit(kit.writer, err) != JOURNAL_STORED || err->code)
@@ -425,6 +425,34 @@ static void fill(size_t len, struct error *err)
 	}
 	free(body);
 	assert_int_not_equal(err->code, ERROR_NONE);
+}
+
+/* One event has no savepoint: refused before it is appended it fails alone, afterwards with its group. */
+static void test_an_event_undone(void **state)
+{
+	(void)state;
+	struct error err = { 0 };
+	kit_open(&kit);
+	kit_begin(&kit);
+	kit_add_events(&kit, 1, "good");
+	kit_savepoint(&kit, 1);
+	struct journal_record record = kit_event(&kit, kit.writer->last.seq + 7, "not the next");
+	assert_int_equal(kit_append(&kit, &record, &err), -1);
+	kit_undo(&kit);
+	assert_int_equal(kit.writer->operations->commit(kit.writer, &err), JOURNAL_STORED);
+	assert_int_equal(kit_read(&kit, at(0, 0), end_of_time, wide, &seen), 1);
+	kit_begin(&kit);
+	kit_add_events(&kit, 1, "lost with the next");
+	kit_savepoint(&kit, 1);
+	record = kit_event(&kit, kit.writer->last.seq + 2, "undone");
+	assert_int_equal(kit_append(&kit, &record, &err), 0);
+	kit_undo(&kit);
+	assert_int_equal(kit.writer->operations->commit(kit.writer, &err), JOURNAL_NOT_STORED);
+	assert_int_equal(err.code, ERROR_UNAVAILABLE);
+	assert_false(kit.writer->operations->is_lost(kit.writer));
+	assert_int_equal(kit_read(&kit, at(0, 0), end_of_time, wide, &seen), 1);
+	kit_store(&kit, 2, "next");
+	assert_int_equal(kit_read(&kit, at(0, 0), end_of_time, wide, &seen), 3);
 }
 
 static void test_full_by_its_own_bound(void **state)
@@ -447,7 +475,7 @@ static void test_full_by_its_own_bound(void **state)
 	kit_begin(&kit);
 	kit_add_events(&kit, 1, "small");
 	struct journal_record record = kit_event(&kit, last + 2, large);
-	kit_savepoint(&kit);
+	kit_savepoint(&kit, 2);
 	int result = kit_append(&kit, &record, &err);
 	assert_int_equal(result, -1);
 	kit_undo(&kit);
@@ -639,6 +667,7 @@ int main(void)
 		TEST(test_an_older_copy_uses_no_epoch_twice),
 		TEST(test_readers_keep_nothing_open_without_a_writer),
 		TEST(test_an_end_leaves_one_file),
+		TEST(test_an_event_undone),
 		TEST(test_full_by_its_own_bound),
 		TEST(test_full_disk),
 		TEST(test_the_file_does_not_grow_for_ever),
