@@ -6,15 +6,16 @@ int carrier_open(struct carrier *carrier, const struct gateway_config *config, s
 	return listener_open(config->listen, config->listen_mode, &carrier->listener, err);
 }
 
-int carrier_start(struct carrier *carrier, const struct gateway_config *config,
-                  void (*handle)(void *data, const struct request *request, struct response *response), void *data, struct error *err)
+int carrier_start(struct carrier *carrier, const struct gateway_config *config, const struct fcgi_settings *handlers, struct error *err)
 {
 	struct intake_settings intake = {
 		.max_connections = (size_t)config->max_connections, .max_body = (size_t)config->max_body,
 		.progress_ms = (uint64_t)config->request_timeout, .request_ms = 6 * (uint64_t)config->request_timeout,
 		.idle_ms = (uint64_t)config->idle_timeout,
 	};
-	struct fcgi_settings fcgi = { .threads = (size_t)config->threads, .mount = config->mount, .handle = handle, .data = data };
+	struct fcgi_settings fcgi = *handlers;
+	fcgi.threads = (size_t)config->threads;
+	fcgi.mount = config->mount;
 	carrier->intake = intake_new(carrier->listener.fd, &intake, err);
 	if (!carrier->intake)
 		return -1;

@@ -16,9 +16,8 @@ struct carrier {
 
 /* Opens the socket, early: whoever connects waits until carrier_start. */
 int carrier_open(struct carrier *carrier, const struct gateway_config *config, struct error *err) MUST_CHECK;
-/* handle as in fcgi.h. */
-int carrier_start(struct carrier *carrier, const struct gateway_config *config,
-                  void (*handle)(void *data, const struct request *request, struct response *response), void *data, struct error *err) MUST_CHECK;
+/* handlers: as in fcgi.h; the rest of it comes from config. */
+int carrier_start(struct carrier *carrier, const struct gateway_config *config, const struct fcgi_settings *handlers, struct error *err) MUST_CHECK;
 /* Once it is started, any thread: adds a member "fastcgi" and a comma. */
 void carrier_add_status(void *carrier, struct buffer *out);
 /* No more requests come. */

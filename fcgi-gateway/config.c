@@ -42,7 +42,7 @@ static const struct option_row rows[] = {
 	{ "gateway", "keep-events", NULL, OPTION_NUMBER, AT(keep_events), "0", 0, INT64_MAX, "How many events are kept; 0: without bound." },
 	{ "gateway", "outbox", NULL, OPTION_BOOL, AT(outbox), "no", 0, 0, "Publish what applications put into the table roomcast_outbox (sql/outbox.sql)." },
 	{ "gateway", "outbox-connection", NULL, OPTION_SECRET, AT(outbox_connection), "", 0, 4000, "libpq's connection string to the database of that table; the journal's when it is empty." },
-	{ "gateway", "threads", NULL, OPTION_NUMBER, AT(threads), "16", 1, 256, "Requests that are worked on at once." },
+	{ "gateway", "threads", NULL, OPTION_NUMBER, AT(threads), "16", 1, 256, "Requests that may wait for something at once: for the journal to be read, for hubs, for another gateway." },
 	{ "gateway", "max-connections", NULL, OPTION_NUMBER, AT(max_connections), "512", 1, 16384, "FastCGI connections open at once." },
 	{ "gateway", "max-body", NULL, OPTION_SIZE, AT(max_body), "1M", 1024, 16 << 20, "Largest request body." },
 	{ "gateway", "idle-timeout", NULL, OPTION_DURATION, AT(idle_timeout), "60s", 100, 86400000, "How long a FastCGI connection may rest between requests." },

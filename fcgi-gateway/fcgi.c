@@ -17,6 +17,7 @@ struct worker {
 struct fcgi {
 	struct intake *intake;
 	struct fcgi_settings settings;
+	struct worker at_once; /* of intake's thread */
 	size_t started;
 	struct worker workers[];
 };
@@ -32,44 +33,78 @@ static void resume(const struct request_origin *origin, struct late_answer *answ
 	intake_resume(origin->carrier, origin->connection, answer);
 }
 
-static void handle(struct worker *worker, struct connection *connection, struct response *response)
+static void read_request(struct worker *worker, struct connection *connection, struct request *out)
 {
-	const struct fcgi_settings *settings = &worker->fcgi->settings;
 	const struct record_reader *reader = connection_request(connection);
-	struct request request;
-	cgi_read_request(find_param, reader, settings->mount, &worker->scratch, &request);
-	request.is_too_large = reader->is_too_large;
-	request.body = buffer_bytes(&reader->body);
-	request.origin = (struct request_origin){ resume, worker->fcgi->intake, connection };
-	settings->handle(settings->data, &request, response);
+	cgi_read_request(find_param, reader, worker->fcgi->settings.mount, &worker->scratch, out);
+	out->is_too_large = reader->is_too_large;
+	out->body = buffer_bytes(&reader->body);
+	out->origin = (struct request_origin){ resume, worker->fcgi->intake, connection };
 }
 
-static void answer(struct worker *worker, struct connection *connection, const struct response *response)
+/* The answer's records; none when there is no memory: the web server says then that we failed. */
+static void make_records(struct worker *worker, struct connection *connection, const struct response *response, struct buffer *records)
 {
 	static _Thread_local struct log_limit limit;
 	buffer_clear(&worker->head);
-	buffer_clear(&worker->records);
+	buffer_clear(records);
 	cgi_add_head(response, &worker->head);
-	record_add_answer(connection_request(connection), buffer_bytes(&worker->head), buffer_bytes(&response->body), &worker->records);
-	if (worker->head.has_failed || worker->records.has_failed) {
-		log_limited(&limit, "msg=\"no memory for an answer\"");
-		buffer_clear(&worker->records); /* none: the web server says that we failed */
-	}
-	intake_answer(worker->fcgi->intake, connection, buffer_bytes(&worker->records));
+	record_add_answer(connection_request(connection), buffer_bytes(&worker->head), buffer_bytes(&response->body), records);
+	if (!worker->head.has_failed && !records->has_failed)
+		return;
+	log_limited(&limit, "msg=\"no memory for an answer\"");
+	buffer_clear(records);
 }
 
-/* A connection whose request is put off is another worker's, perhaps by now. */
-static void serve(struct worker *worker, struct connection *connection)
+/* Intake's thread. */
+static enum intake_service serve_at_once(void *data, struct connection *connection, struct buffer *records)
 {
+	struct fcgi *fcgi = data;
 	struct late_answer *late = connection_answer(connection);
 	struct response response = { 0 };
-	if (late)
+	struct request request;
+	if (late) {
 		late->write(late, &response);
-	else
-		handle(worker, connection, &response);
+	} else {
+		if (!fcgi->settings.handle_at_once)
+			return INTAKE_FOR_WORKER;
+		read_request(&fcgi->at_once, connection, &request);
+		if (!fcgi->settings.handle_at_once(fcgi->settings.data, &request, &response))
+			return INTAKE_FOR_WORKER;
+	}
 	if (!response.is_late)
-		answer(worker, connection, &response);
+		make_records(&fcgi->at_once, connection, &response, records);
 	response_deinit(&response);
+	return response.is_late ? INTAKE_PUT_OFF : INTAKE_ANSWERED;
+}
+
+static void batch(void *data, bool has_begun)
+{
+	struct fcgi *fcgi = data;
+	if (fcgi->settings.batch)
+		fcgi->settings.batch(fcgi->settings.data, has_begun);
+}
+
+/* A connection whose request is put off is not ours any more. */
+static void serve(struct worker *worker, struct connection *connection)
+{
+	const struct fcgi_settings *settings = &worker->fcgi->settings;
+	struct response response = { 0 };
+	struct request request;
+	read_request(worker, connection, &request);
+	settings->handle(settings->data, &request, &response);
+	if (!response.is_late) {
+		make_records(worker, connection, &response, &worker->records);
+		intake_answer(worker->fcgi->intake, connection, buffer_bytes(&worker->records));
+	}
+	response_deinit(&response);
+}
+
+static void worker_deinit(struct worker *worker)
+{
+	buffer_deinit(&worker->scratch);
+	buffer_deinit(&worker->head);
+	buffer_deinit(&worker->records);
 }
 
 static void *run(void *data)
@@ -78,9 +113,7 @@ static void *run(void *data)
 	struct connection *connection;
 	while ((connection = intake_take(worker->fcgi->intake)))
 		serve(worker, connection);
-	buffer_deinit(&worker->scratch);
-	buffer_deinit(&worker->head);
-	buffer_deinit(&worker->records);
+	worker_deinit(worker);
 	return NULL;
 }
 
@@ -93,6 +126,7 @@ struct fcgi *fcgi_new(struct intake *intake, const struct fcgi_settings *setting
 	}
 	fcgi->intake = intake;
 	fcgi->settings = *settings;
+	fcgi->at_once.fcgi = fcgi;
 	for (size_t i = 0; i < settings->threads; i++) {
 		fcgi->workers[i].fcgi = fcgi;
 		int failure = pthread_create(&fcgi->workers[i].thread, NULL, run, &fcgi->workers[i]);
@@ -105,6 +139,7 @@ struct fcgi *fcgi_new(struct intake *intake, const struct fcgi_settings *setting
 		fcgi_free(fcgi);
 		return NULL;
 	}
+	intake_serve_by(intake, &(struct intake_server){ serve_at_once, batch, fcgi });
 	return fcgi;
 }
 
@@ -114,5 +149,6 @@ void fcgi_free(struct fcgi *fcgi)
 		return;
 	for (size_t i = 0; i < fcgi->started; i++)
 		pthread_join(fcgi->workers[i].thread, NULL);
+	worker_deinit(&fcgi->at_once);
 	free(fcgi);
 }

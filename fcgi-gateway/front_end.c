@@ -46,7 +46,8 @@ int front_end_begin(struct front_end *front_end, const struct gateway_config *co
 	if (carrier_open(&front_end->carrier, config, err))
 		return -1;
 	front_end->forward = open_forward(config, &front_end->curve, err);
-	return front_end->forward ? carrier_start(&front_end->carrier, config, handle, front_end->forward, err) : -1;
+	const struct fcgi_settings handlers = { .handle = handle, .data = front_end->forward };
+	return front_end->forward ? carrier_start(&front_end->carrier, config, &handlers, err) : -1;
 }
 
 void front_end_end(struct front_end *front_end)

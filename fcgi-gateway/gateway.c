@@ -4,6 +4,8 @@
 #include <roomcast/clock.h>
 #include <roomcast/log.h>
 
+enum { AT_ONCE_MAX = 16 << 10 }; /* bytes of a body: to check a long one would hold up others */
+
 void gateway_refuse_rate(struct call *call, unsigned wait_s)
 {
 	response_refuse(call->response, REFUSAL_RATE_LIMITED, "the API key %s may not send more than %llu events and questions a second", call->key->name,
@@ -36,6 +38,13 @@ static bool is_standby(struct gateway *gateway, const struct request *request)
 	return gateway->forward && !request->is_forwarded && !sequencer_is_active(gateway->sequencer) && forward_has_target(gateway->forward);
 }
 
+static void handle_here(struct gateway *gateway, const struct request *request, struct response *response)
+{
+	answer(gateway, request, response);
+	if (!response->is_late)
+		gateway_finish(gateway, bytes_equal_text(request->method, "POST"), request->path, response);
+}
+
 void gateway_handle(struct gateway *gateway, const struct request *request, struct response *response)
 {
 	if (is_standby(gateway, request)) {
@@ -45,9 +54,17 @@ void gateway_handle(struct gateway *gateway, const struct request *request, stru
 		response_deinit(response);
 		*response = (struct response){ 0 };
 	}
-	answer(gateway, request, response);
-	if (!response->is_late)
-		gateway_finish(gateway, bytes_equal_text(request->method, "POST"), request->path, response);
+	handle_here(gateway, request, response);
+}
+
+bool gateway_handle_at_once(struct gateway *gateway, const struct request *request, struct response *response)
+{
+	/* What reads the journal or asks hubs is a GET; who waits for hubs' acknowledgements says so in the query. */
+	bool is_quick = bytes_equal_text(request->method, "POST") && !request->query.len && request->origin.answer
+	    && request->body.len <= AT_ONCE_MAX && sequencer_is_active(gateway->sequencer);
+	if (is_quick)
+		handle_here(gateway, request, response);
+	return is_quick;
 }
 
 /* As much of a stranger's path as forges no field of a log line. */

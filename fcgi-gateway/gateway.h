@@ -36,6 +36,8 @@ struct gateway {
 /* Any thread: finds the route, judges the key, calls the handler, counts. response comes all zero and is complete
  * on return, unless it is_late. */
 void gateway_handle(struct gateway *gateway, const struct request *request, struct response *response);
+/* The same where nothing may be waited for. False: it may be, so nothing was done. */
+bool gateway_handle_at_once(struct gateway *gateway, const struct request *request, struct response *response);
 
 /* Completes and counts an answer. is_post: by the request's method. */
 void gateway_finish(struct gateway *gateway, bool is_post, struct bytes path, struct response *response);

@@ -41,6 +41,17 @@ static void handle(void *data, const struct request *request, struct response *r
 	gateway_handle(data, request, response);
 }
 
+static bool handle_at_once(void *data, const struct request *request, struct response *response)
+{
+	return gateway_handle_at_once(data, request, response);
+}
+
+static void batch(void *data, bool has_begun)
+{
+	struct gateway *gateway = data;
+	sequencer_hold(gateway->sequencer, has_begun);
+}
+
 /* Of the threads, so many may do what takes long. */
 static size_t quarter(int64_t threads)
 {
@@ -157,7 +168,8 @@ static int open_requests(struct process *process, const struct gateway_config *c
 	struct gateway *gateway = &process->gateway;
 	gateway->carrier = &process->carrier;
 	gateway->carrier_status = carrier_add_status;
-	return carrier_start(&process->carrier, config, handle, gateway, err)
+	const struct fcgi_settings handlers = { .handle = handle, .handle_at_once = handle_at_once, .batch = batch, .data = gateway };
+	return carrier_start(&process->carrier, config, &handlers, err)
 	    || line_serve(gateway->line, (size_t)config->threads, handle, gateway, err) ? -1 : 0;
 }
 

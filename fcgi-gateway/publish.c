@@ -221,18 +221,18 @@ static void on_stored(void *data, struct submission_result *result)
 	later->origin.answer(&later->origin, &later->late);
 }
 
-/* False: no memory for it. */
-static bool put_off(struct call *call, struct submission *submission)
+static void put_off(struct call *call, struct submission *submission)
 {
 	struct stored_later *later = malloc(sizeof(*later));
-	if (!later)
-		return false;
+	if (!later) {
+		response_refuse(call->response, REFUSAL_UNAVAILABLE, "out of memory");
+		return;
+	}
 	*later = (struct stored_later){
 		.late.write = write_stored, .origin = call->request->origin, .gateway = call->gateway, .route = call->route, .is_batch = submission->is_batch,
 	};
 	call->response->is_late = true;
 	sequencer_start(call->gateway->sequencer, submission, on_stored, later);
-	return true;
 }
 
 void publish_submit(struct call *call, struct submission *submission)
@@ -246,8 +246,10 @@ void publish_submit(struct call *call, struct submission *submission)
 	}
 	struct submission_result result = { 0 };
 	memcpy(submission->api_key, call->key->name, sizeof(submission->api_key));
-	if (!wants_confirm && call->request->origin.answer && put_off(call, submission))
+	if (!wants_confirm && call->request->origin.answer) {
+		put_off(call, submission);
 		return;
+	}
 	sequencer_submit(call->gateway->sequencer, submission, &result);
 	answer(call, &result, is_batch, wants_confirm);
 	submission_result_deinit(&result);

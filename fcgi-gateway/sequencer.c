@@ -16,6 +16,7 @@
 
 /* A wall clock that is set back by less than this does not put an event before the one in front of it. */
 enum { CLOCK_SLACK_MS = 1000 };
+enum { HOLD_MS = 2 }; /* longer than anybody who submits several at once should take */
 
 /* Nobody else takes over meanwhile, and each attempt may read a large WAL: so it is made after as many pauses. */
 enum { READING_RETRIES = 4 };
@@ -331,6 +332,15 @@ static void check_writer(struct sequencer *sequencer)
 		lose_writer(sequencer, &err);
 }
 
+/* Until those who are about to submit have done so. A commit costs as much as several events. */
+static void wait_for_others(struct sequencer *sequencer)
+{
+	struct timespec deadline = sequencer_deadline(HOLD_MS);
+	int waited = 0;
+	while (sequencer->holds && !sequencer->is_stopping && waited != ETIMEDOUT)
+		waited = pthread_cond_timedwait(&sequencer->work, &sequencer->lock, &deadline);
+}
+
 /* Until something waits, it is time to look at the writer, or all ends. */
 static void wait_for_work(struct sequencer *sequencer)
 {
@@ -357,6 +367,8 @@ static void *run(void *data)
 		}
 		if (!sequencer->waiting && sequencer->is_stopping)
 			break;
+		if (sequencer->waiting && sequencer->holds)
+			wait_for_others(sequencer);
 		if (sequencer->waiting)
 			serve_group(sequencer, take_group(sequencer));
 		else

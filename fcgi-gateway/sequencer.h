@@ -75,6 +75,9 @@ typedef void submission_done(void *data, struct submission_result *result);
 /* Any thread, at once; the same without waiting. The time limit holds too, to within a sixteenth. on_result may be called before it returns. */
 void sequencer_start(struct sequencer *sequencer, struct submission *submission, submission_done *on_result, void *data);
 
+/* Any thread that starts several at once: between true and false, which must follow soon, none is taken, so that they share a group. */
+void sequencer_hold(struct sequencer *sequencer, bool is_held);
+
 /* Any thread, at once. */
 bool sequencer_is_active(const struct sequencer *sequencer);
 void sequencer_figures(struct sequencer *sequencer, struct sequencer_figures *out);

@@ -48,6 +48,7 @@ struct sequencer {
 	struct ticket *late;    /* utlist by older and newer: those for which nobody waits, as they came */
 	struct ticket *done;    /* utlist: of these, whose result is to be told */
 	size_t waiting_events, waiting_bytes;
+	size_t holds;           /* threads that are about to add to it */
 	bool is_stopping, is_over;
 	enum sequencer_state state;
 	char reason[256];

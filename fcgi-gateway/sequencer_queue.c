@@ -206,13 +206,25 @@ void sequencer_start(struct sequencer *sequencer, struct submission *submission,
 	bool is_queued = refused.outcome == SUBMISSION_STORED;
 	if (is_queued)
 		DL_APPEND2(sequencer->late, ticket, older, newer);
+	bool is_held = sequencer->holds;
 	pthread_mutex_unlock(&sequencer->lock);
 	if (is_queued) {
-		pthread_cond_signal(&sequencer->work);
+		if (!is_held)
+			pthread_cond_signal(&sequencer->work);
 		return;
 	}
 	sequencer_ticket_free(ticket);
 	on_result(data, &refused);
+}
+
+void sequencer_hold(struct sequencer *sequencer, bool is_held)
+{
+	pthread_mutex_lock(&sequencer->lock);
+	sequencer->holds += is_held ? 1 : (size_t)-1;
+	bool is_over = !sequencer->holds && sequencer->waiting;
+	pthread_mutex_unlock(&sequencer->lock);
+	if (is_over)
+		pthread_cond_signal(&sequencer->work);
 }
 
 /* Called with the lock held, which it gives up while it tells. */

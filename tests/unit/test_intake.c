@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <errno.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -163,6 +165,14 @@ static void expect_text(int fd, const char *text)
 	receive(fd, &got, strlen(text));
 	assert_true(bytes_equal_text(buffer_bytes(&got), text));
 	buffer_deinit(&got);
+}
+
+static void wait_for(sem_t *semaphore)
+{
+	struct timespec deadline;
+	clock_gettime(CLOCK_REALTIME, &deadline);
+	deadline.tv_sec += PATIENCE_MS / 1000;
+	assert_int_equal(sem_timedwait(semaphore, &deadline), 0);
 }
 
 /* --- the tests --- */
@@ -374,6 +384,101 @@ static void test_workers(void **state)
 	intake = NULL;
 }
 
+/* --- what intake's thread serves itself --- */
+
+static struct {
+	sem_t has_entered, may_leave, is_put_off;
+	struct request_origin origin;
+	struct late_answer late;
+	int batches;
+} scene;
+
+static void handle_slowly(void *data, const struct request *request, struct response *response)
+{
+	sem_post(&scene.has_entered);
+	wait_for(&scene.may_leave);
+	echo(data, request, response);
+}
+
+static bool handle_at_once(void *data, const struct request *request, struct response *response)
+{
+	if (bytes_equal_text(request->path, "/slow"))
+		return false;
+	if (bytes_equal_text(request->path, "/late")) {
+		scene.origin = request->origin;
+		response->is_late = true;
+		sem_post(&scene.is_put_off);
+	} else {
+		echo(data, request, response);
+	}
+	return true;
+}
+
+static void on_batch(void *data, bool has_begun)
+{
+	assert_ptr_equal(data, dir);
+	scene.batches += has_begun ? 1 : -1;
+}
+
+static void write_late(struct late_answer *late, struct response *response)
+{
+	assert_ptr_equal(late, &scene.late);
+	response->status = 202;
+	buffer_add_text(&response->body, "at last");
+}
+
+static int request_at(const char *uri)
+{
+	int fd = connect_there();
+	send_request(fd, false, uri, "");
+	return fd;
+}
+
+static void expect_body(int fd, const char *status, const char *body)
+{
+	struct buffer got = { 0 };
+	receive(fd, &got, SIZE_MAX);
+	assert_true(got.len > 0 && memmem(got.data, got.len, status, strlen(status)) && memmem(got.data, got.len, body, strlen(body)));
+	buffer_deinit(&got);
+	close(fd);
+}
+
+static void test_served_at_once(void **state)
+{
+	(void)state;
+	struct fcgi_settings settings = {
+		.threads = 1, .mount = "/api", .handle = handle_slowly, .handle_at_once = handle_at_once, .batch = on_batch, .data = dir,
+	};
+	sem_init(&scene.has_entered, 0, 0);
+	sem_init(&scene.may_leave, 0, 0);
+	sem_init(&scene.is_put_off, 0, 0);
+	scene.late.write = write_late;
+	struct fcgi *fcgi = fcgi_new(intake, &settings, NULL);
+	assert_non_null(fcgi);
+	/* The only worker is busy, and then another request waits for it. */
+	int slow = request_at("/api/slow");
+	wait_for(&scene.has_entered);
+	int slow_too = request_at("/api/slow"), late = request_at("/api/late");
+	wait_for(&scene.is_put_off);
+	expect_body(request_at("/api/quick"), "Status: 200", "/quick");
+	scene.origin.answer(&scene.origin, &scene.late);
+	expect_body(late, "Status: 202", "at last");
+	/* What was put off is still answered after the end has begun. */
+	late = request_at("/api/late");
+	wait_for(&scene.is_put_off);
+	intake_stop(intake);
+	sem_post(&scene.may_leave);
+	sem_post(&scene.may_leave);
+	expect_body(slow, "Status: 200", "/slow");
+	expect_body(slow_too, "Status: 200", "/slow");
+	scene.origin.answer(&scene.origin, &scene.late);
+	expect_body(late, "Status: 202", "at last");
+	fcgi_free(fcgi);
+	intake_free(intake);
+	intake = NULL;
+	assert_int_equal(scene.batches, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -386,6 +491,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_large_answer, open_intake, close_intake),
 		cmocka_unit_test_setup_teardown(test_the_end, open_intake, close_intake),
 		cmocka_unit_test_setup_teardown(test_workers, open_intake, close_intake),
+		cmocka_unit_test_setup_teardown(test_served_at_once, open_intake, close_intake),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

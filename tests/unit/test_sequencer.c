@@ -625,6 +625,35 @@ static void test_nobody_waits(void **state)
 	close_all();
 }
 
+static void test_held_ones_share_a_group(void **state)
+{
+	(void)state;
+	struct sequencer_figures figures;
+	forget_told();
+	open_with(1000, DEADLINE_MS);
+	sequencer_hold(sequencer, true);
+	sequencer_hold(sequencer, true); /* by two threads */
+	for (size_t i = 0; i < 8; i++)
+		start(i, plain);
+	sequencer_hold(sequencer, false);
+	for (size_t i = 8; i < 16; i++)
+		start(i, plain);
+	sequencer_hold(sequencer, false);
+	wait_told(16);
+	sequencer_figures(sequencer, &figures);
+	assert_int_equal(figures.groups, 1);
+	/* Who does not end it holds nothing up for long. */
+	failing_journal_hold(journal, true);
+	start(16, plain);
+	failing_journal_wait_inside(journal);
+	sequencer_hold(sequencer, true);
+	start(17, plain);
+	failing_journal_hold(journal, false);
+	wait_told(18);
+	sequencer_hold(sequencer, false);
+	close_all();
+}
+
 static void test_the_end_tells_all(void **state)
 {
 	(void)state;
@@ -748,6 +777,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nobody_waits),
+		cmocka_unit_test(test_held_ones_share_a_group),
 		cmocka_unit_test(test_the_end_tells_all),
 		cmocka_unit_test(test_time_is_up_for_nobody),
 		cmocka_unit_test(test_nobody_waits_for_refusals),
