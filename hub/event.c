@@ -59,13 +59,54 @@ void event_unref(struct event *event)
 	free(event);
 }
 
+static struct bytes offset_of(const struct event *event, enum event_framing framing, char text[PLACE_TEXT_SIZE])
+{
+	if (framing != FRAMING_OFFSET)
+		return (struct bytes){ 0 };
+	place_format(event->place, text);
+	return bytes_of(text);
+}
+
 struct frame *event_frame(struct event *event, enum event_framing framing)
 {
-	if (event->frames[framing])
-		return event->frames[framing];
-	char offset[PLACE_TEXT_SIZE] = "";
-	if (framing == FRAMING_OFFSET)
-		place_format(event->place, offset);
-	event->frames[framing] = socketio_event_frame(event->message.body, bytes_of(offset));
+	char text[PLACE_TEXT_SIZE];
+	if (!event->frames[framing])
+		event->frames[framing] = socketio_event_frame(event->message.body, offset_of(event, framing, text));
 	return event->frames[framing];
+}
+
+static size_t payload_len(const struct event *event, enum event_framing framing)
+{
+	char text[PLACE_TEXT_SIZE];
+	const struct frame *frame = event->frames[framing];
+	return frame ? frame->payload_len : socketio_event_len(event->message.body, offset_of(event, framing, text));
+}
+
+static char *write_frame(const struct event *event, enum event_framing framing, size_t len, char *out)
+{
+	char text[PLACE_TEXT_SIZE];
+	const struct frame *frame = event->frames[framing];
+	if (frame)
+		return mempcpy(out, frame->wire, frame_wire_len(frame));
+	return socketio_event_write(event->message.body, offset_of(event, framing, text), frame_text_begin(out, len));
+}
+
+bool event_frames_together(struct event *const *events, size_t count, enum event_framing framing, struct frames_together *together)
+{
+	size_t lens[EVENTS_TOGETHER_MAX], wire_len = 0;
+	*together = (struct frames_together){ 0 };
+	if (count > EVENTS_TOGETHER_MAX)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		lens[i] = payload_len(events[i], framing);
+		together->payload_len += lens[i];
+		wire_len += frame_text_wire_len(lens[i]);
+	}
+	if (wire_len > TOGETHER_BYTES_MAX || !(together->wire = frame_new_wire(wire_len)))
+		return false;
+	together->count = count;
+	char *out = (char *)together->wire->wire;
+	for (size_t i = 0; i < count; i++)
+		out = write_frame(events[i], framing, lens[i], out);
+	return true;
 }

@@ -15,6 +15,9 @@
 /* How an event is framed for a connection: without, or with a recovery offset as its last argument. */
 enum event_framing { FRAMING_PLAIN, FRAMING_OFFSET, FRAMING_COUNT };
 
+/* What is framed together at most: a connection that takes only a part of it keeps the rest beyond the bound of unsent bytes. */
+enum { EVENTS_TOGETHER_MAX = 64, TOGETHER_BYTES_MAX = 64 * 1024 };
+
 struct event {
 	unsigned refs;
 	size_t size;            /* bytes of memory, without the frames */
@@ -35,6 +38,9 @@ void event_unref(struct event *event);
 
 /* The shared frame; still the event's reference. NULL without memory. */
 struct frame *event_frame(struct event *event, enum event_framing framing);
+
+/* The frames of events, in order. False, and together->wire is NULL, without memory, and when they are too large for that. */
+bool event_frames_together(struct event *const *events, size_t count, enum event_framing framing, struct frames_together *together);
 
 /* Whether a client that is not ready for it at once goes without (Socket.IO's volatile). */
 static inline bool event_is_droppable(const struct event *event)

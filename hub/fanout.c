@@ -9,13 +9,15 @@
 
 #include <roomcast/log.h>
 
-enum { JOB_EVENTS_MAX = 64, PREFETCHED_TOGETHER = 16, PATIENCE_PER_MEMBER_NS = 25, PATIENCE_MAX_NS = 100000 };
+enum { JOB_EVENTS_MAX = EVENTS_TOGETHER_MAX, PREFETCHED_TOGETHER = 16, PATIENCE_PER_MEMBER_NS = 25, PATIENCE_MAX_NS = 100000 };
 
 /* One broadcast: events for the same rooms, and how far they were given. */
 struct job {
 	struct job *prev, *next;
 	struct event *events[JOB_EVENTS_MAX];
 	uint32_t event_count;
+	struct frames_together together[FRAMING_COUNT];
+	bool is_tried[FRAMING_COUNT]; /* whether they can be put together */
 	uint64_t joins;      /* rooms->joins when it was made: whoever joined since is not meant */
 	bool is_started;
 	uint32_t room_index; /* where to go on: the room, and the slot in it */
@@ -66,6 +68,8 @@ static void job_free(struct fanout *fanout, struct job *job)
 		fanout->backlog -= job->events[i]->message.body.len;
 		event_unref(job->events[i]);
 	}
+	for (int framing = 0; framing < FRAMING_COUNT; framing++)
+		frame_unref(job->together[framing].wire);
 	for (uint32_t i = 0; i < job->room_count; i++)
 		room_unpin(fanout->rooms, job->targets[i].room);
 	free(job);
@@ -308,16 +312,32 @@ static void look_up_frames(const struct job *job, struct batch *batch, enum even
 	}
 }
 
+static bool send_together(struct fanout *fanout, struct member *member, struct job *job)
+{
+	struct frames_together *together = &job->together[member->framing];
+	if (job->event_count < 2 || !fanout->settings.send_together)
+		return false;
+	if (!job->is_tried[member->framing]) {
+		job->is_tried[member->framing] = true;
+		event_frames_together(job->events, job->event_count, member->framing, together);
+	}
+	return together->wire && fanout->settings.send_together(member, together);
+}
+
 /* give() for a whole broadcast; the usual member needs no look at each event. */
-static void give_batch(struct fanout *fanout, struct member *member, const struct job *job, struct batch *batch)
+static void give_batch(struct fanout *fanout, struct member *member, struct job *job, struct batch *batch)
 {
 	if (!batch->is_for_all || member->position >= job->events[0]->position) {
 		give(fanout, member, job->events, job->event_count);
 		return;
 	}
+	member->position = job->events[job->event_count - 1]->position;
+	if (send_together(fanout, member, job)) {
+		fanout->counters.deliveries += job->event_count;
+		return;
+	}
 	if (!batch->counts[member->framing])
 		look_up_frames(job, batch, member->framing);
-	member->position = job->events[job->event_count - 1]->position;
 	fanout->counters.deliveries += batch->counts[member->framing];
 	fanout->settings.send(member, batch->frames[member->framing], batch->counts[member->framing]);
 }

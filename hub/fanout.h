@@ -22,6 +22,8 @@ struct fanout_settings {
 	size_t backlog_max;    /* bytes of events waiting, past which fanout_is_full */
 	/* Frames for a member, in order, each still the event's reference. May lead to fanout_forget for any member. */
 	void (*send)(struct member *member, struct frame *const *frames, size_t count);
+	/* The frames of all events of a broadcast, made once for all its members. False: not to this member, send is to do it. NULL: to nobody. */
+	bool (*send_together)(struct member *member, const struct frames_together *together);
 	/* Of members that will be sent to next; NULL: there is no need. */
 	void (*prefetch)(const struct room_slot *slots, uint32_t count);
 	bool (*is_writable)(const struct member *member);

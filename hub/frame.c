@@ -30,14 +30,31 @@ struct frame *frame_from_bytes(struct bytes payload, bool is_binary)
 	return frame;
 }
 
+struct frame *frame_new_wire(size_t len)
+{
+	struct frame *frame = len <= UINT32_MAX ? malloc(sizeof(*frame) + len) : NULL;
+	if (frame)
+		*frame = (struct frame){ .refs = 1, .payload_len = (uint32_t)len };
+	return frame;
+}
+
 struct frame *frame_of_wire(struct bytes wire)
 {
-	struct frame *frame = malloc(sizeof(*frame) + wire.len);
-	if (!frame)
-		return NULL;
-	*frame = (struct frame){ .refs = 1, .payload_len = (uint32_t)wire.len };
-	memcpy(frame->wire, wire.data, wire.len);
+	struct frame *frame = frame_new_wire(wire.len);
+	if (frame)
+		memcpy(frame->wire, wire.data, wire.len);
 	return frame;
+}
+
+size_t frame_text_wire_len(size_t payload_len)
+{
+	unsigned char header[FRAME_HEADER_MAX];
+	return websocket_header_write(header, WEBSOCKET_TEXT, payload_len) + payload_len;
+}
+
+char *frame_text_begin(void *wire, size_t payload_len)
+{
+	return (char *)wire + websocket_header_write(wire, WEBSOCKET_TEXT, payload_len);
 }
 
 void frame_unref(struct frame *frame)

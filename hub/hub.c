@@ -113,6 +113,7 @@ static int open_audience(struct hub *hub, struct error *err)
 		.chunk = (uint32_t)config->broadcast_chunk,
 		.backlog_max = (size_t)config->max_backlog,
 		.send = members_send,
+		.send_together = members_send_together,
 		.prefetch = members_prefetch,
 		.is_writable = members_is_writable,
 		.withdraw = members_withdraw,

@@ -264,6 +264,11 @@ void members_send(struct member *member, struct frame *const *frames, size_t cou
 	client_send(member->client, frames, count);
 }
 
+bool members_send_together(struct member *member, const struct frames_together *together)
+{
+	return client_send_together(member->client, together);
+}
+
 /* A step at a time for all of them, so that they wait for memory together. */
 void members_prefetch(const struct room_slot *slots, uint32_t count)
 {

@@ -16,6 +16,7 @@ void members_emit(struct hub *hub, struct member *member, struct bytes arguments
 
 /* What fan-out and walks call. */
 void members_send(struct member *member, struct frame *const *frames, size_t count);
+bool members_send_together(struct member *member, const struct frames_together *together);
 /* Of members that are about to be given something. */
 void members_prefetch(const struct room_slot *slots, uint32_t count);
 bool members_is_writable(const struct member *member);

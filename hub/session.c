@@ -252,6 +252,15 @@ void session_send(struct session *session, struct frame *const *frames, size_t c
 	enqueue(session, frames + taken, count - taken);
 }
 
+bool session_send_together(struct session *session, const struct frames_together *together)
+{
+	if (!session_is_open(session) || session->queue_len || !session->transport->takes_wire || !session->transport->send(session, &together->wire, 1))
+		return false;
+	session->engine->counters.packets_out += together->count;
+	session->engine->counters.bytes_out += together->payload_len;
+	return true;
+}
+
 void session_prefetch(const struct session *session, unsigned step)
 {
 	if (step == 0) {

@@ -63,6 +63,8 @@ bool session_is_open(const struct session *session);
  * one write. Past the bound of unsent bytes the session is closed with CLOSE_SLOW, nothing of these being sent; but one frame for
  * an empty queue is always taken. */
 void session_send(struct session *session, struct frame *const *frames, size_t count);
+/* All of them at once. False, and nothing is done: the transport cannot, or something is queued; then they are for session_send. */
+bool session_send_together(struct session *session, const struct frames_together *together);
 
 /* Takes a frame back that is queued; otherwise does nothing. */
 void session_withdraw(struct session *session, const struct frame *frame);

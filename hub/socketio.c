@@ -247,20 +247,36 @@ void client_send(struct client *client, struct frame *const *frames, size_t coun
 		session_send(client->session, frames, count);
 }
 
+bool client_send_together(struct client *client, const struct frames_together *together)
+{
+	return client_is_connected(client) && session_send_together(client->session, together);
+}
+
+static const char event_start[] = "42[", event_end[] = "]", tail_start[] = ",\"", tail_end[] = "\"]";
+
+size_t socketio_event_len(struct bytes arguments, struct bytes tail)
+{
+	size_t around = tail.len ? sizeof(tail_start) - 1 + tail.len + sizeof(tail_end) - 1 : sizeof(event_end) - 1;
+	return sizeof(event_start) - 1 + arguments.len + around;
+}
+
+char *socketio_event_write(struct bytes arguments, struct bytes tail, char *out)
+{
+	out = mempcpy(out, event_start, sizeof(event_start) - 1);
+	if (arguments.len)
+		out = mempcpy(out, arguments.data, arguments.len);
+	if (!tail.len)
+		return mempcpy(out, event_end, sizeof(event_end) - 1);
+	out = mempcpy(out, tail_start, sizeof(tail_start) - 1);
+	out = mempcpy(out, tail.data, tail.len);
+	return mempcpy(out, tail_end, sizeof(tail_end) - 1);
+}
+
 struct frame *socketio_event_frame(struct bytes arguments, struct bytes tail)
 {
-	const char *before = "42[", *between = tail.len ? ",\"" : "", *behind = tail.len ? "\"]" : "]";
-	size_t len = strlen(before) + arguments.len + strlen(between) + tail.len + strlen(behind);
-	struct frame *frame = frame_new(len, false);
-	if (!frame)
-		return NULL;
-	struct bytes pieces[] = { bytes_of(before), arguments, bytes_of(between), tail, bytes_of(behind) };
-	char *next = frame_payload(frame);
-	for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
-		if (pieces[i].len)
-			memcpy(next, pieces[i].data, pieces[i].len);
-		next += pieces[i].len;
-	}
+	struct frame *frame = frame_new(socketio_event_len(arguments, tail), false);
+	if (frame)
+		socketio_event_write(arguments, tail, frame_payload(frame));
 	return frame;
 }
 

@@ -81,6 +81,10 @@ void client_acknowledge(struct client *client, const struct socketio_packet *pac
 /* Frames of an event in namespace "/" for client_send and session_send: 42[arguments], or 42[arguments,"tail"] when tail is not
  * empty (plain ASCII). NULL without memory. */
 struct frame *socketio_event_frame(struct bytes arguments, struct bytes tail);
+/* Its payload's length, and the payload written to out; returns its end. */
+size_t socketio_event_len(struct bytes arguments, struct bytes tail);
+char *socketio_event_write(struct bytes arguments, struct bytes tail, char *out);
 void client_send(struct client *client, struct frame *const *frames, size_t count);
+bool client_send_together(struct client *client, const struct frames_together *together); /* as session_send_together */
 
 #endif

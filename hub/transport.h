@@ -35,6 +35,7 @@ enum farewell {
 
 struct transport {
 	const char *name; /* in the query */
+	bool takes_wire; /* frames leave as they are: one may be several */
 	bool (*is_writable)(const struct session *session);
 	/* Takes frames from the front, nothing being queued; returns how many. References stay the caller's. */
 	size_t (*send)(struct session *session, struct frame *const *frames, size_t count);

@@ -59,7 +59,7 @@ static bool end(struct session *session, enum farewell farewell, enum close_reas
 	return false;
 }
 
-const struct transport websocket_transport = { .name = "websocket", .is_writable = is_writable, .send = send_frames, .end = end };
+const struct transport websocket_transport = { .name = "websocket", .takes_wire = true, .is_writable = is_writable, .send = send_frames, .end = end };
 
 /* --- what the WebSocket says --------------------------------------------- */
 

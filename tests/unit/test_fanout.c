@@ -18,7 +18,7 @@ static struct test_member {
 	struct member member;
 	char sid[16];
 	int got[GOT_MAX];
-	int got_count, writes, prefetched;
+	int got_count, writes, together, prefetched;
 	bool is_busy;
 } people[MEMBERS];
 
@@ -41,6 +41,32 @@ static void on_send(struct member *member, struct frame *const *frames, size_t c
 		room_leave_all(&rooms, leaves_when_given);
 		leaves_when_given = NULL;
 	}
+}
+
+/* A client that is not ready takes nothing in this way. */
+static bool on_send_together(struct member *member, const struct frames_together *together)
+{
+	struct test_member *person = (struct test_member *)member;
+	if (person->is_busy)
+		return false;
+	const unsigned char *at = together->wire->wire, *end = at + frame_wire_len(together->wire);
+	size_t count = 0;
+	person->together++;
+	person->writes++;
+	for (; at < end; at += 2 + at[1], count++) { /* short texts */
+		int number;
+		assert_true(at[0] == 0x81 && at[1] < 126 && sscanf((const char *)at + 2, "42[%d", &number) == 1);
+		assert_int_equal(member->framing == FRAMING_OFFSET, at[at[1]] == '"'); /* in front of the last bracket */
+		assert_true(person->got_count < GOT_MAX);
+		person->got[person->got_count++] = number;
+	}
+	assert_ptr_equal(at, end);
+	assert_int_equal(count, together->count);
+	if (leaves_when_given) {
+		room_leave_all(&rooms, leaves_when_given);
+		leaves_when_given = NULL;
+	}
+	return true;
 }
 
 static void on_prefetch(const struct room_slot *slots, uint32_t count)
@@ -95,7 +121,7 @@ static int setup(void **state)
 	if (rooms_init(&rooms, &err))
 		return -1;
 	fanout = fanout_new(&loop, &rooms, &(struct fanout_settings){
-		.chunk = 32, .backlog_max = 100, .send = on_send, .prefetch = on_prefetch, .is_writable = on_is_writable, .withdraw = on_withdraw,
+		.chunk = 32, .backlog_max = 100, .send = on_send, .send_together = on_send_together, .prefetch = on_prefetch, .is_writable = on_is_writable, .withdraw = on_withdraw,
 		.find_by_sid = on_find_by_sid, .newest = on_newest,
 	}, &err);
 	return fanout ? 0 : -1;
@@ -124,7 +150,7 @@ static void publish_message(struct message message, int number)
 {
 	struct error err;
 	char body[32];
-	snprintf(body, sizeof(body), "%d,\"padding\"", number);
+	snprintf(body, sizeof(body), "%d,\"padding\",1", number);
 	message.body = bytes_of(body);
 	if (!message.kind) {
 		message.kind = MESSAGE_EVENT;
@@ -204,6 +230,89 @@ static void test_events_that_wait_together_leave_in_one_write(void **state)
 	finish();
 	assert_int_equal(people[0].got_count, 64);
 	assert_int_equal(people[0].writes, 1);
+}
+
+/* Each in its own framing; who is not ready, or has some of them, gets them one by one. */
+static void test_together_for_whoever_is_ready(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		join(i, "a");
+	people[1].member.framing = FRAMING_OFFSET;
+	people[2].is_busy = true;
+	people[3].member.framing = people[99].member.framing = FRAMING_OFFSET; /* the latter in another chunk */
+	people[3].is_busy = true;
+	for (int i = 1; i <= 3; i++)
+		publish("a", i);
+	people[4].member.position = fanout_position(fanout) - 1;
+	people[5].member.position = POSITION_BEHIND;
+	finish();
+	for (int i = 0; i < 100; i++) {
+		if (i == 4)
+			ASSERT_GOT(i, 3);
+		else if (i == 5)
+			assert_int_equal(people[i].got_count, 0);
+		else
+			ASSERT_GOT(i, 1, 2, 3);
+		assert_int_equal(people[i].together, i < 2 || i > 5);
+		assert_int_equal(people[i].writes, i != 5);
+	}
+	assert_int_equal(fanout_counters(fanout)->deliveries, 98 * 3 + 1);
+}
+
+static void test_not_together_when_one_is_not_for_all(void **state)
+{
+	(void)state;
+	struct bytes room = bytes_of("a");
+	for (int i = 0; i < 3; i++)
+		join(i, "a");
+	publish("a", 1);
+	publish_message((struct message){ .rooms = { &room, 1 }, .exclude_sid = bytes_of("sid1") }, 2);
+	publish("a", 3);
+	publish_message((struct message){ .kind = MESSAGE_VOLATILE, .droppable = 1, .rooms = { &room, 1 } }, 4);
+	people[2].is_busy = true;
+	finish();
+	ASSERT_GOT(0, 1, 2, 3, 4);
+	ASSERT_GOT(1, 1, 3, 4);
+	ASSERT_GOT(2, 1, 2, 3);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(people[i].together, 0);
+}
+
+/* A member of a broadcast that is under way gets what it is owed before the next burst, and that together. */
+static void test_together_behind_an_unfinished_broadcast(void **state)
+{
+	(void)state;
+	for (int i = 0; i < MEMBERS; i++)
+		join(i, "large");
+	join(198, "small");
+	join(199, "small");
+	publish("large", 1);
+	publish("large", 2);
+	fanout_run(fanout); /* one chunk */
+	publish("small", 3);
+	publish("small", 4);
+	fanout_run(fanout);
+	ASSERT_GOT(199, 1, 2, 3, 4);
+	assert_int_equal(people[199].together, 1);
+	assert_int_equal(people[100].got_count, 0);
+	finish();
+	ASSERT_GOT(199, 1, 2, 3, 4);
+	ASSERT_GOT(100, 1, 2);
+	assert_int_equal(people[100].together, 1);
+}
+
+static void test_leaving_while_burst_is_given(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 10; i++)
+		join(i, "a");
+	leaves_when_given = &people[5].member;
+	publish("a", 1);
+	publish("a", 2);
+	finish();
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(people[i].got_count, i == 5 ? 0 : 2);
 }
 
 static void test_exclusions(void **state)
@@ -426,6 +535,8 @@ static void test_random_order_holds(void **state)
 		for (int who = 0; who < MEMBERS; who++)
 			is_owed[who][number] = since[who][room_of[number]] != 0;
 		publish(names[room_of[number]], number);
+		people[(random >> 6) % MEMBERS].is_busy = (random >> 5) & 1;
+		people[(random >> 16) % MEMBERS].member.framing = (enum event_framing)((random >> 15) & 1);
 		if (random >> 30)
 			fanout_run(fanout);
 	}
@@ -451,6 +562,10 @@ int main(void)
 		TEST(test_several_rooms_give_it_once),
 		TEST(test_a_room_ends_while_an_event_for_it_is_published),
 		TEST(test_events_that_wait_together_leave_in_one_write),
+		TEST(test_together_for_whoever_is_ready),
+		TEST(test_not_together_when_one_is_not_for_all),
+		TEST(test_together_behind_an_unfinished_broadcast),
+		TEST(test_leaving_while_burst_is_given),
 		TEST(test_exclusions),
 		TEST(test_sid_as_room),
 		TEST(test_volatile_needs_a_ready_client),

@@ -56,7 +56,7 @@ static bool end(struct session *of, enum farewell farewell, enum close_reason re
 	return wire.lingers;
 }
 
-static const struct transport transport = { .name = "test", .is_writable = is_writable, .send = send_frames, .end = end };
+static struct transport transport = { .name = "test", .is_writable = is_writable, .send = send_frames, .end = end };
 
 /* --- the layer above ------------------------------------------------------- */
 
@@ -283,6 +283,32 @@ static void test_tells_once_when_the_queue_has_drained(void **state)
 	assert_string_equal(story, "open drained "); /* nobody asked */
 }
 
+/* Only to a transport that sends bytes as they are, nothing being queued; otherwise nothing happens. */
+static void test_frames_sent_together(void **state)
+{
+	(void)state;
+	struct frames_together together = { frame_of_wire(bytes_of("ab")), 2, 1 };
+	assert_false(session_send_together(session, &together));
+	transport.takes_wire = true;
+	assert_true(session_send_together(session, &together));
+	assert_string_equal(wire.sent, "[ab];");
+	assert_int_equal(engine_counters(engine)->packets_out, 2);
+	assert_int_equal(engine_counters(engine)->bytes_out, 1);
+	wire.is_busy = true;
+	assert_false(session_send_together(session, &together));
+	send_all("c", NULL);
+	wire.is_busy = false;
+	assert_false(session_send_together(session, &together)); /* that would be in front of what waits */
+	session_flush(session);
+	assert_string_equal(wire.sent, "[ab];[c];");
+	assert_true(session_send_together(session, &together));
+	assert_string_equal(wire.sent, "[ab];[c];[ab];");
+	session_close(session, CLOSE_FORCED);
+	assert_false(session_send_together(session, &together));
+	transport.takes_wire = false;
+	frame_unref(together.wire);
+}
+
 static void test_withdrawn_frames_are_not_sent(void **state)
 {
 	(void)state;
@@ -445,7 +471,7 @@ int main(void)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_admission), TEST(test_sends_at_once_or_queues_in_order), TEST(test_queue_in_pieces), TEST(test_slow_client_is_closed),
-		TEST(test_one_frame_past_the_bound), TEST(test_tells_once_when_the_queue_has_drained), TEST(test_withdrawn_frames_are_not_sent),
+		TEST(test_one_frame_past_the_bound), TEST(test_tells_once_when_the_queue_has_drained), TEST(test_withdrawn_frames_are_not_sent), TEST(test_frames_sent_together),
 		TEST(test_many_small_frames_are_bounded), TEST(test_packets), TEST(test_echo), TEST(test_echo_behind_a_ping), TEST(test_close_packet), TEST(test_ping_from_the_client),
 		TEST(test_end), TEST(test_lingering), TEST(test_reasons_have_names), TEST(test_forgets_the_request),
 	};

@@ -44,6 +44,12 @@ void session_close(struct session *session, enum close_reason reason)
 	session->handler->on_close(session, reason);
 }
 
+bool session_send_together(struct session *session, const struct frames_together *together)
+{
+	(void)together;
+	return !session->is_slow;
+}
+
 void session_send(struct session *session, struct frame *const *frames, size_t count)
 {
 	if (session->is_closed)
