@@ -68,7 +68,6 @@ static void vanish(struct websocket *websocket)
 		all->counters.open--;
 	}
 	outgoing_free(websocket);
-	websocket_decoder_deinit(&websocket->decoder);
 	websocket->next_gone = all->gone;
 	all->gone = websocket;
 	turn_end_ask(&all->turn_end);
@@ -292,6 +291,7 @@ static void on_turn_end(void *data)
 	while (all->gone) {
 		struct websocket *websocket = all->gone;
 		all->gone = websocket->next_gone;
+		websocket_decoder_deinit(&websocket->decoder); /* a message that was being read when it went lies there */
 		free(websocket);
 	}
 	if (all->early)
