@@ -48,6 +48,7 @@ describe("each alone, for clients that come and go", () => {
 
 	test("where nobody recovers, the same is seen as loss", { timeout: TEST_MS }, async (context) => {
 		const result = await run({ seed, faults: ["hub-kill", "hub-kill"], hasRecovery: false, isStrict: true, hubOptions: HUB_OPTIONS });
+		assert.ok(!result.error && !result.complaints.length, explain(result));
 		context.diagnostic(summary(result));
 		assert.ok(result.sums.missing + result.sums.told > 0, "what clients missed is missed by the checker");
 	});

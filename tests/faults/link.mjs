@@ -57,7 +57,12 @@ export class Link {
 		Object.assign(link, { from, to, random, delay_ms: 0, loss: 0, isCut: false, pairs: new Set() });
 		if (from.path) rmSync(from.path, { force: true });
 		link.server = createServer({ allowHalfOpen: true }, (near) => link.carry(near));
-		await within("a link listens", new Promise((resolve, reject) => link.server.on("error", reject).listen(from, resolve)));
+		try {
+			await within("a link listens", new Promise((resolve, reject) => link.server.on("error", reject).listen(from, resolve)));
+		} catch (err) {
+			link.server.close();
+			throw err;
+		}
 		return link;
 	}
 

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { top } from "../integration/roomcast.mjs";
-import { until } from "../lib/deadline.mjs";
+import { all, until, watch } from "../lib/deadline.mjs";
 
 const NEAR = "10.213.7.1", FAR = "10.213.7.2"; // seen by nobody outside the two namespaces
 const FIRST_PORT = 7000;
@@ -28,7 +28,7 @@ export class Network {
 			}
 		} catch (err) {
 			Network.refusal = String(err.stderr ?? err.message).trim();
-			network.close();
+			network.close().catch(() => {}); // there are no relays yet
 			return undefined;
 		}
 		network.hasNetem = network.tryNetem();
@@ -74,18 +74,23 @@ export class Network {
 	async relay(namespace, from, to) {
 		const child = spawn("ip", ["netns", "exec", namespace, process.execPath, join(top, "tests/faults/relay.mjs"), JSON.stringify({ from, to })],
 			{ stdio: ["pipe", "pipe", "inherit"] });
-		this.relays.push(child);
+		this.relays.push(watch(child));
+		child.stdin.on("error", () => {}); // it may have ended
 		child.stdout.setEncoding("utf8").on("data", (text) => (child.isReady ||= text.includes("ready")));
 		await until("a relay is ready", () => child.isReady);
 	}
 
-	close() {
+	async close() {
 		for (const child of this.relays) child.stdin.end(); // it ends with its standard input
-		for (const name of [this.near, this.far]) {
-			try {
-				ip("netns", "del", name);
-			} catch { /* it was never made */ }
+		try {
+			await all(this.relays.map((child) => child.ended));
+		} finally {
+			for (const name of [this.near, this.far]) {
+				try {
+					ip("netns", "del", name);
+				} catch { /* it was never made */ }
+			}
+			rmSync(this.dir, { recursive: true, force: true });
 		}
-		rmSync(this.dir, { recursive: true, force: true });
 	}
 }

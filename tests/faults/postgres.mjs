@@ -36,9 +36,19 @@ export class Postgres {
 			args: [...as.slice(1), join(bin, "postgres"), "-D", data, "-k", server.dir, "-c", "listen_addresses=", "-c", "max_connections=50", "-c", "fsync=off"],
 		});
 		server.client = [join(bin, "psql"), ["-h", server.dir, "-U", "postgres", "-Atq", "-v", "ON_ERROR_STOP=1"]];
-		await server.up();
-		execFileSync(server.client[0], [...server.client[1], "-f", join(top, "sql/outbox.sql")], { stdio: "pipe", timeout: PROGRAM_MS });
+		try {
+			await server.up();
+			server.install();
+		} catch (err) {
+			await server.stop();
+			throw err;
+		}
 		return server;
+	}
+
+	/** The outbox. */
+	install() {
+		execFileSync(this.client[0], [...this.client[1], "-f", join(top, "sql/outbox.sql")], { stdio: "pipe", timeout: PROGRAM_MS });
 	}
 
 	/** What psql prints for it; undefined when it failed. */

@@ -11,11 +11,20 @@ export class Surroundings {
 		const self = new Surroundings();
 		self.lacks = {};
 		self.journal = journal;
-		if (journal === "sqlite" && needs.has("disk") && !(self.disk = Disk.open())) self.lacks.disk = "tmpfs cannot be mounted here";
-		if ((needs.has("network") || needs.has("netem")) && !(self.network = Network.open())) self.lacks.network = Network.refusal;
-		if (self.network && needs.has("netem") && !self.network.hasNetem) self.lacks.netem = self.network.netemRefusal;
-		if (journal === "postgres") self.postgres = await Postgres.start();
+		try {
+			await self.#open(needs);
+		} catch (err) {
+			await self.close().catch(() => {});
+			throw err;
+		}
 		return self;
+	}
+
+	async #open(needs) {
+		if (this.journal === "sqlite" && needs.has("disk") && !(this.disk = Disk.open())) this.lacks.disk = "tmpfs cannot be mounted here";
+		if ((needs.has("network") || needs.has("netem")) && !(this.network = Network.open())) this.lacks.network = Network.refusal;
+		if (this.network && needs.has("netem") && !this.network.hasNetem) this.lacks.netem = this.network.netemRefusal;
+		if (this.journal === "postgres") this.postgres = await Postgres.start();
 	}
 
 	/** Whether a fault that needs something can be. */
@@ -41,7 +50,7 @@ export class Surroundings {
 		try {
 			await this.postgres?.stop();
 		} finally {
-			this.network?.close();
+			await this.network?.close();
 			this.disk?.close();
 		}
 	}
