@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <roomcast/log.h>
 
@@ -55,7 +56,7 @@ static int insert_epoch(struct sqlite_writer *writer, struct sqlite_file *file, 
 {
 	sqlite3_stmt *insert = file->statements[OPENING_INSERT];
 	uint64_t newest, epoch;
-	if (sqlite_file_execute(file, "BEGIN IMMEDIATE", err) || read_start(writer, file, &newest, err)
+	if (sqlite_file_execute(file, "BEGIN IMMEDIATE", err) || read_start(writer, file, &newest, err) || sqlite_advance_generation(writer->journal, file, err)
 	    || state_dir_next_epoch(&writer->journal->state_dir, newest + 1 > now_s ? newest + 1 : now_s, &epoch, err))
 		return -1;
 	sqlite3_bind_int64(insert, 1, (int64_t)epoch);
@@ -90,6 +91,7 @@ static int open_files(struct sqlite_writer *writer, struct error *err)
 	    || sqlite_file_execute(&writer->maintenance, "PRAGMA synchronous = NORMAL", err)
 	    || sqlite_file_prepare(&writer->maintenance, sqlite_trim_statements, sqlite_trim_statement_count, err))
 		return -1;
+	sqlite_wal_begin(writer);
 	sqlite_checkpoint_hook(writer);
 	return 0;
 }
@@ -97,14 +99,14 @@ static int open_files(struct sqlite_writer *writer, struct error *err)
 /* It is kept to the end: while this process lives nobody else writes, also when it cannot. */
 static int take_lock(struct sqlite_journal *self, struct error *err)
 {
-	if (state_dir_is_at(&self->state_dir, self->settings.state_dir))
-		return 0;
+	if (self->has_lock && state_dir_is_at(&self->state_dir, self->settings.state_dir))
+		return self->has_stale_wal ? sqlite_wal_check(self, err) : 0;
 	self->has_lock = false;
 	state_dir_close(&self->state_dir);
 	if (state_dir_open(self->settings.state_dir, &self->state_dir, err))
 		return -1;
 	self->has_lock = true;
-	return 0;
+	return sqlite_wal_check(self, err);
 }
 
 static int open_locked(struct sqlite_writer *writer, uint64_t now_s, const char *line_endpoint, struct error *err)
@@ -145,6 +147,8 @@ static int sqlite_open_writer(struct journal *journal, uint64_t now_s, const cha
 int sqlite_journal_open_file(struct sqlite_journal *self, struct sqlite_file *file, struct error *err)
 {
 	struct stat stats;
+	if (self->has_stale_wal)
+		return sqlite_file_open(file, self->path, ACCESS_FROZEN, err);
 	if (sqlite_file_open(file, self->path, ACCESS_READ, err) == 0)
 		return 0;
 	if (!self->has_lock || self->has_writer)
@@ -223,6 +227,8 @@ static void sqlite_journal_close(struct journal *journal)
 	if (self->had_writer)
 		sqlite_tidy(self);
 	state_dir_close(&self->state_dir);
+	if (self->raw_fd >= 0)
+		close(self->raw_fd);
 	pthread_mutex_destroy(&self->alone_lock);
 	pthread_mutex_destroy(&self->trim_lock);
 	pthread_mutex_destroy(&self->write_lock);
@@ -261,6 +267,7 @@ struct journal *journal_sqlite_new(const struct journal_settings *settings, stru
 	self->path = path.data;
 	self->wal_path = wal_path.data;
 	self->state_dir = (struct state_dir){ -1, -1 };
+	self->raw_fd = -1;
 	pthread_mutex_init(&self->alone_lock, NULL);
 	pthread_mutex_init(&self->journal.lock, NULL);
 	pthread_mutex_init(&self->trim_lock, NULL);

@@ -161,6 +161,7 @@ static int check_schema(struct sqlite_file *file, bool is_writer, struct error *
 	if (sqlite_file_ask(file, "PRAGMA application_id", &application, err) || sqlite_file_ask(file, "PRAGMA user_version", &version, err)
 	    || sqlite_file_ask(file, "SELECT count(*) FROM sqlite_schema", &tables, err))
 		return -1;
+	version &= (1 << SQLITE_SCHEMA_BITS) - 1;
 	if (application == APPLICATION_ID && version == SCHEMA_VERSION)
 		return 0;
 	if (tables)

@@ -4,7 +4,8 @@
  * journal_sqlite_file.c    one connection: schema, statements, errors
  * journal_sqlite_writer.c  the group
  * journal_sqlite_reader.c  reading
- * journal_sqlite_trim.c    retention and checkpoints */
+ * journal_sqlite_trim.c    retention and checkpoints
+ * journal_sqlite_wal.c     a WAL that belongs to another journal */
 #ifndef ROOMCAST_GATEWAY_JOURNAL_SQLITE_PARTS_H
 #define ROOMCAST_GATEWAY_JOURNAL_SQLITE_PARTS_H
 
@@ -75,6 +76,10 @@ struct sqlite_journal {
 	struct sqlite_writer *writer;
 	atomic_bool has_writer, had_writer; /* readable without the lock */
 	atomic_int wal_pages;       /* as the last commit left it */
+	atomic_bool has_stale_wal;  /* it cannot be set aside */
+	atomic_bool has_checkpointed; /* on the sequencer's thread, since the WAL was last looked at */
+	uint32_t newest_generation; /* of open_writer's thread, then under write_lock */
+	int raw_fd;                 /* of the file; -1 */
 };
 
 void sqlite_journal_keep_mac_key(struct sqlite_journal *journal, struct bytes key);
@@ -93,6 +98,8 @@ struct sqlite_writer {
 	/* The newest row: committed, pending, and pending at the savepoint. */
 	struct sqlite_tail { uint64_t seq, total; } stored, pending, marked;
 	bool is_in_group, is_lost;
+	bool wants_generation;           /* with the next commit, which ends in a checkpoint */
+	unsigned char noted_salts[8];    /* of the WAL that was looked at */
 	bool has_savepoint;
 	int marked_changes;              /* of the connection, at the savepoint or where there is none */
 	struct error failure;            /* why the group is no more; its code is ERROR_NONE while it is */
@@ -115,5 +122,19 @@ int sqlite_trim(struct journal *journal, uint64_t now_ms, struct error *err) MUS
 void sqlite_checkpoint_hook(struct sqlite_writer *writer);
 extern const char *const sqlite_trim_statements[];
 extern const size_t sqlite_trim_statement_count;
+
+/* --- journal_sqlite_wal.c --- */
+
+enum { SQLITE_SCHEMA_BITS = 4 }; /* of user_version; the generation is above them */
+
+uint32_t sqlite_generation_of(int64_t user_version);
+/* Inside a transaction, or one of its own. */
+int sqlite_advance_generation(struct sqlite_journal *journal, struct sqlite_file *file, struct error *err) MUST_CHECK;
+/* A writer has opened. */
+void sqlite_wal_begin(struct sqlite_writer *writer);
+/* Under both locks, and before any checkpoint but those of the sequencer's thread. */
+void sqlite_wal_note(struct sqlite_writer *writer);
+/* With the writers' lock, before SQLite sees the files: sets a stale WAL aside. */
+int sqlite_wal_check(struct sqlite_journal *journal, struct error *err) MUST_CHECK;
 
 #endif

@@ -12,16 +12,30 @@ enum {
 
 static int on_commit(void *data, sqlite3 *db, const char *name, int pages)
 {
+	struct sqlite_writer *writer = data;
+	bool is_due = pages >= CHECKPOINT_HERE_PAGES, has_generation = writer->wants_generation;
+	atomic_store(&writer->journal->wal_pages, pages);
+	writer->wants_generation = is_due && !has_generation; /* then the next commit is the one */
+	if (!is_due || !has_generation)
+		return SQLITE_OK;
+	atomic_store(&writer->journal->has_checkpointed, true);
+	sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	return SQLITE_OK;
+}
+
+/* Instead of SQLite's own, which would checkpoint. */
+static int on_trim(void *data, sqlite3 *db, const char *name, int pages)
+{
 	struct sqlite_journal *journal = data;
+	(void)db, (void)name;
 	atomic_store(&journal->wal_pages, pages);
-	if (pages >= CHECKPOINT_HERE_PAGES)
-		sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 	return SQLITE_OK;
 }
 
 void sqlite_checkpoint_hook(struct sqlite_writer *writer)
 {
-	sqlite3_wal_hook(writer->file.db, on_commit, writer->journal);
+	sqlite3_wal_hook(writer->file.db, on_commit, writer);
+	sqlite3_wal_hook(writer->maintenance.db, on_trim, writer->journal);
 }
 
 enum statement { TRIM_EVENTS, TRIM_KEYS, TRIM_BLOCKS, TRIM_EPOCHS };
@@ -97,6 +111,9 @@ static int step(struct sqlite_writer *writer, uint64_t now_ms, struct error *err
 	bind(file->statements, &writer->journal->settings.retention, now_ms);
 	int deleted = delete_rows(file, err);
 	int shrunk = deleted < 0 ? -1 : shrink(file, err);
+	sqlite_wal_note(writer);
+	if (atomic_load(&writer->journal->wal_pages) >= CHECKPOINT_PAGES && sqlite_advance_generation(writer->journal, file, err))
+		return -1;
 	return shrunk < 0 ? -1 : deleted || shrunk;
 }
 

@@ -74,7 +74,14 @@ static int begin(struct sqlite_writer *self, struct error *err)
 		self->is_lost = true;
 		return -1;
 	}
-	return run(self, BEGIN, err);
+	if (run(self, BEGIN, err))
+		return -1;
+	if (!self->wants_generation || sqlite_advance_generation(self->journal, &self->file, err) == 0)
+		return 0;
+	note_failure(self, err);
+	if (!sqlite3_get_autocommit(self->file.db) && sqlite_run(&self->file, statement_of(self, ROLLBACK), NULL))
+		self->is_lost = true;
+	return -1;
 }
 
 static int sqlite_begin(struct journal_writer *writer, struct error *err)
