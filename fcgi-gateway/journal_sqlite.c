@@ -249,8 +249,16 @@ static const struct journal_operations sqlite_operations = {
 	.close = sqlite_journal_close,
 };
 
+/* Counting memory takes a lock for each allocation. Refused when something else in this process has used SQLite already: then it counts. */
+static void configure(void)
+{
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 struct journal *journal_sqlite_new(const struct journal_settings *settings, struct error *err)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	pthread_once(&once, configure);
 	struct sqlite_journal *self = calloc(1, sizeof(*self));
 	struct buffer path = { 0 }, wal_path = { 0 };
 	buffer_add_format(&path, "%s/journal.sqlite", settings->state_dir);

@@ -24,7 +24,7 @@ static const char *const types[] = {
 static const char schema[] =
 	"CREATE INDEX events_by_type ON events (entity_type, id, entity_id) WHERE entity_type IS NOT NULL;"
 	"CREATE TABLE epochs (epoch INTEGER PRIMARY KEY, base INTEGER NOT NULL, line_endpoint TEXT NOT NULL, opened_s INTEGER NOT NULL);"
-	"CREATE TABLE entities (type TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, data BLOB, UNIQUE (type, id));"
+	"CREATE TABLE entities (type TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, data BLOB, PRIMARY KEY (type, id)) WITHOUT ROWID;"
 	"CREATE TABLE idempotency (api_key TEXT NOT NULL, key BLOB NOT NULL, body_hash BLOB NOT NULL, time_ms INTEGER NOT NULL,"
 	" answer BLOB NOT NULL, UNIQUE (api_key, key));"
 	"CREATE INDEX idempotency_by_time ON idempotency (time_ms);"
