@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -297,8 +298,12 @@ static void *run(void *data)
 {
 	struct intake *intake = data;
 	struct epoll_event events[EVENTS_MAX];
+	bool were_several = false;
 	for (bool is_ending = false; !is_ending;) {
+		if (were_several)
+			sched_yield();
 		int count = epoll_wait(intake->epoll_fd, events, EVENTS_MAX, patience_for_events(intake));
+		were_several = count > 1;
 		be_awake(intake);
 		pthread_mutex_lock(&intake->lock);
 		intake->now_ms = clock_monotonic_ms();

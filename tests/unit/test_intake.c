@@ -302,7 +302,7 @@ static void test_a_large_answer(void **state)
 	(void)state;
 	static char large[4 << 20];
 	memset(large, 'a', sizeof(large));
-	int fd = connect_there(), rude = connect_there();
+	int fd = connect_there();
 	send_request(fd, false, "/large", "");
 	struct connection *connection = intake_take(intake);
 	intake_answer(intake, connection, (struct bytes){ large, sizeof(large) });
@@ -313,6 +313,7 @@ static void test_a_large_answer(void **state)
 	close(fd);
 	/* Who does not read it at all is closed. */
 	uint64_t now_ms = clock_monotonic_ms();
+	int rude = connect_there();
 	send_request(rude, false, "/large", "");
 	connection = intake_take(intake);
 	intake_answer(intake, connection, (struct bytes){ large, sizeof(large) });
