@@ -5,10 +5,15 @@
 #include "request.h"
 #include "response.h"
 
-/* Fills all but the body from meta-variables. find: "" for one that is not there. mount as in request_path; scratch holds what the path
- * may be joined from. */
-void cgi_read_request(struct bytes (*find)(const void *data, const char *name), const void *data, const char *mount, struct buffer *scratch,
-                      struct request *out);
+struct cgi_variable {
+	struct bytes name, value;
+};
+
+/* Fills in the values of those that are there; they come as "". */
+typedef void cgi_find(const void *data, struct cgi_variable *variables, size_t count);
+
+/* Fills all but the body from meta-variables. mount as in request_path; scratch holds what the path may be joined from. */
+void cgi_read_request(cgi_find *find, const void *data, const char *mount, struct buffer *scratch, struct request *out);
 
 /* The content of CONTENT_LENGTH, as in struct request. */
 int64_t cgi_parse_length(struct bytes text);

@@ -22,9 +22,9 @@ struct fcgi {
 	struct worker workers[];
 };
 
-static struct bytes find_param(const void *reader, const char *name)
+static void find_params(const void *reader, struct cgi_variable *variables, size_t count)
 {
-	return record_param(reader, name);
+	record_find_params(reader, variables, count);
 }
 
 /* Any thread. */
@@ -36,7 +36,7 @@ static void resume(const struct request_origin *origin, struct late_answer *answ
 static void read_request(struct worker *worker, struct connection *connection, struct request *out)
 {
 	const struct record_reader *reader = connection_request(connection);
-	cgi_read_request(find_param, reader, worker->fcgi->settings.mount, &worker->scratch, out);
+	cgi_read_request(find_params, reader, worker->fcgi->settings.mount, &worker->scratch, out);
 	out->is_too_large = reader->is_too_large;
 	out->body = buffer_bytes(&reader->body);
 	out->origin = (struct request_origin){ resume, worker->fcgi->intake, connection };

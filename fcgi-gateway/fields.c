@@ -9,18 +9,37 @@
 struct bytes field_find(struct bytes object, const char *name)
 {
 	struct bytes value;
-	if (!json_member(object, name, &value) || json_kind(value) == JSON_NULL)
-		return (struct bytes){ 0 };
-	return value;
+	return json_member(object, name, &value) ? field_given(value) : (struct bytes){ 0 };
+}
+
+void fields_collect(struct bytes object, const char *const *names, struct bytes *values)
+{
+	struct bytes key, value;
+	for (size_t i = 0; names[i]; i++)
+		values[i] = (struct bytes){ 0 };
+	while (json_next_member(&object, &key, &value))
+		for (size_t i = 0; names[i]; i++)
+			if (json_string_equals(key, names[i]))
+				values[i] = value;
+}
+
+struct bytes field_given(struct bytes value)
+{
+	return value.len && json_kind(value) != JSON_NULL ? value : (struct bytes){ 0 };
+}
+
+int field_present(struct bytes value, const char *where, struct response *response)
+{
+	if (field_given(value).len)
+		return 0;
+	response_refuse(response, REFUSAL_INVALID_FIELD, "%s: required", where);
+	return -1;
 }
 
 int field_require(struct bytes object, const char *name, const char *where, struct bytes *value, struct response *response)
 {
 	*value = field_find(object, name);
-	if (value->len)
-		return 0;
-	response_refuse(response, REFUSAL_INVALID_FIELD, "%s: required", where);
-	return -1;
+	return field_present(*value, where, response);
 }
 
 /* `key` is raw JSON: a misspelling that needs escapes is not one. */
@@ -43,7 +62,9 @@ int fields_check_spelling(struct bytes object, const char *const *names, struct 
 	struct bytes rest = object, key, value;
 	while (json_next_member(&rest, &key, &value)) {
 		for (const char *const *name = names; *name; name++) {
-			if (!is_nearly(key, *name) || json_string_equals(key, *name))
+			if (json_string_equals(key, *name))
+				break;
+			if (!is_nearly(key, *name))
 				continue;
 			response_refuse(response, REFUSAL_INVALID_FIELD, "%.*s: unknown; did you mean %s?", (int)key.len - 2, key.data + 1, *name);
 			return -1;

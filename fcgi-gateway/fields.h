@@ -11,7 +11,14 @@
 
 /* value.len is 0 when absent or null. */
 struct bytes field_find(struct bytes object, const char *name);
+/* Refuses what is absent or null. */
+int field_present(struct bytes value, const char *where, struct response *response) MUST_CHECK;
 int field_require(struct bytes object, const char *name, const char *where, struct bytes *value, struct response *response) MUST_CHECK;
+
+/* Several in one walk. names end with NULL; values[i] is of names[i] as it stands, null too; its len is 0 when it is absent. */
+void fields_collect(struct bytes object, const char *const *names, struct bytes *values);
+/* value unless it is null. */
+struct bytes field_given(struct bytes value);
 
 /* Refuses a member that is one of names (ends with NULL) but for case, `_` or `-`: excludeUserID would otherwise be ignored, and its
  * user would get what was meant for the others. */

@@ -62,11 +62,14 @@ void front_end_end(struct front_end *front_end)
 
 /* --- a CGI program --- */
 
-static struct bytes find_variable(const void *data, const char *name)
+static void find_variables(const void *data, struct cgi_variable *variables, size_t count)
 {
 	(void)data;
-	const char *value = getenv(name);
-	return bytes_of(value ? value : "");
+	for (size_t i = 0; i < count; i++) {
+		const char *value = getenv(variables[i].name.data);
+		if (value)
+			variables[i].value = bytes_of(value);
+	}
 }
 
 /* 0 at the end of what will come, or at the deadline. */
@@ -153,7 +156,7 @@ int front_end_run_cgi(const struct gateway_config *config)
 	struct request request;
 	struct response response = { 0 };
 	struct error err = { 0 };
-	cgi_read_request(find_variable, NULL, config->mount, &scratch, &request);
+	cgi_read_request(find_variables, NULL, config->mount, &scratch, &request);
 	read_body(&request, config, &body);
 	struct curve curve;
 	struct forward *forward = open_forward(config, &curve, &err);

@@ -1,7 +1,6 @@
 /* publication.c - a publication as it is journaled. */
 #include "publication.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
 static void room_set_deinit(struct room_set *set)
@@ -41,7 +40,9 @@ void publication_set_version(struct publication *publication, int64_t version)
 {
 	publication->version = version;
 	publication->body.len--; /* the brace; the builder reserved what is added */
-	buffer_add_format(&publication->body, ",\"version\":%" PRId64 "}", version);
+	buffer_add_text(&publication->body, ",\"version\":");
+	buffer_add_number(&publication->body, (uint64_t)version);
+	buffer_add_char(&publication->body, '}');
 }
 
 static enum message_kind kind_of(const struct publication *publication)

@@ -5,6 +5,7 @@
 #include "fields.h"
 
 enum { VERSION_ROOM = 40 }; /* bytes that publication_set_version may add */
+enum { ENVELOPE_ROOM = 200 }; /* bytes about a data-change's members */
 
 static const char stamp_place[TIMESTAMP_SIZE] = "0000-00-00T00:00:00.000Z";
 
@@ -16,7 +17,9 @@ static const char *const reserved_events[] = {
 /* Both texts in quotes are ours; value is raw JSON. */
 static void add_member(struct buffer *out, const char *name, struct bytes value)
 {
-	buffer_add_format(out, "\"%s\":", name);
+	buffer_add_char(out, '"');
+	buffer_add_text(out, name);
+	buffer_add_text(out, "\":");
 	buffer_add_bytes(out, value);
 	buffer_add_char(out, ',');
 }
@@ -45,15 +48,15 @@ static int finish(struct publication *publication, struct response *response)
 	return 0;
 }
 
-static int read_exclude_user(struct bytes body, struct publication *publication, struct response *response)
+static int read_exclude_user(struct bytes value, struct publication *publication, struct response *response)
 {
-	struct bytes user = field_find(body, "excludeUserId");
+	struct bytes user = field_given(value);
 	return user.len ? field_id(user, "excludeUserId", publication->exclude_user, response) : 0;
 }
 
-static int read_publisher(struct bytes body, struct publication *publication, struct response *response)
+static int read_publisher(struct bytes value, struct publication *publication, struct response *response)
 {
-	struct bytes user = field_find(body, "userId");
+	struct bytes user = field_given(value);
 	return user.len ? field_id(user, "userId", publication->user_id, response) : 0;
 }
 
@@ -71,9 +74,8 @@ static int read_action(struct bytes action, struct publication *publication, str
 }
 
 /* data.id, when it can be one: a number as it is written, or a string without control characters. Other data has no id. */
-static void read_entity_id(struct bytes data, struct publication *publication)
+static void read_entity_id(struct bytes id, struct publication *publication)
 {
-	struct bytes id = field_find(data, "id");
 	if (json_kind(id) == JSON_NUMBER && id.len <= ENTITY_ID_MAX) {
 		memcpy(publication->entity_id, id.data, id.len);
 	} else if (json_kind(id) == JSON_STRING) {
@@ -85,9 +87,8 @@ static void read_entity_id(struct bytes data, struct publication *publication)
 }
 
 /* data.version, and whether ifVersion can be judged. */
-static int read_versions(struct bytes body, struct bytes data, struct publication *publication, struct response *response)
+static int read_versions(struct bytes version, struct bytes if_version, struct publication *publication, struct response *response)
 {
-	struct bytes version = field_find(data, "version"), if_version = field_find(body, "ifVersion");
 	int64_t number;
 	if (json_kind(version) == JSON_NUMBER && json_int64(version, &number) && number >= 0)
 		publication->version = number;
@@ -106,23 +107,33 @@ static int read_versions(struct bytes body, struct bytes data, struct publicatio
 
 int publication_from_data_change(struct bytes body, struct publication *publication, struct response *response)
 {
-	static const char *const names[] = { "entityType", "action", "data", "userId", "excludeUserId", "ifVersion", NULL };
-	struct bytes type, action, data;
-	if (field_object(body, "body", response) || fields_check_spelling(body, names, response)
-	    || field_require(body, "entityType", "entityType", &type, response)
-	    || field_text(type, "entityType", (struct text_rule){ 1, ENTITY_TYPE_MAX }, publication->entity_type, response)
-	    || field_require(body, "action", "action", &action, response) || read_action(action, publication, response))
+	enum { TYPE, ACTION, DATA, USER, EXCLUDED, IF_VERSION, COUNT };
+	enum { ID, VERSION };
+	static const char *const names[] = {
+		[TYPE] = "entityType", [ACTION] = "action", [DATA] = "data", [USER] = "userId", [EXCLUDED] = "excludeUserId", [IF_VERSION] = "ifVersion", NULL,
+	};
+	static const char *const data_names[] = { [ID] = "id", [VERSION] = "version", NULL };
+	struct bytes given[COUNT], inside[2];
+	if (field_object(body, "body", response) || fields_check_spelling(body, names, response))
 		return -1;
-	if (!json_member(body, "data", &data)) { /* null is data too */
+	fields_collect(body, names, given);
+	struct bytes type = given[TYPE], action = given[ACTION], data = given[DATA];
+	if (field_present(type, "entityType", response)
+	    || field_text(type, "entityType", (struct text_rule){ 1, ENTITY_TYPE_MAX }, publication->entity_type, response)
+	    || field_present(action, "action", response) || read_action(action, publication, response))
+		return -1;
+	if (!data.len) { /* null is data too */
 		response_refuse(response, REFUSAL_INVALID_FIELD, "data: required");
 		return -1;
 	}
-	read_entity_id(data, publication);
-	if (read_versions(body, data, publication, response) || read_publisher(body, publication, response)
-	    || read_exclude_user(body, publication, response) || room_set_add(&publication->rooms, "sync-", publication->entity_type, response))
+	fields_collect(data, data_names, inside);
+	read_entity_id(inside[ID], publication);
+	if (read_versions(inside[VERSION], field_given(given[IF_VERSION]), publication, response) || read_publisher(given[USER], publication, response)
+	    || read_exclude_user(given[EXCLUDED], publication, response) || room_set_add(&publication->rooms, "sync-", publication->entity_type, response))
 		return -1;
 	set_event(publication, "data-change");
 	publication->audience = AUDIENCE_ROOMS;
+	buffer_reserve(&publication->body, type.len + action.len + data.len + ENVELOPE_ROOM); /* once for all */
 	buffer_add_text(&publication->body, "\"data-change\",{");
 	add_member(&publication->body, "entityType", type);
 	add_member(&publication->body, "action", action);

@@ -135,7 +135,10 @@ static void answer_stored(struct call *call, const struct submission_result *res
 	call->response->status = hubs ? 200 : 202;
 	buffer_add_text(out, "{\"success\":true,");
 	buffer_add_bytes(out, buffer_bytes(&result->answer));
-	buffer_add_format(out, ",\"hubs\":%zu%s%s", hubs, hubs ? "" : ",\"queued\":true", result->outcome == SUBMISSION_REPEATED ? ",\"repeated\":true" : "");
+	buffer_add_text(out, ",\"hubs\":");
+	buffer_add_number(out, hubs);
+	buffer_add_text(out, hubs ? "" : ",\"queued\":true");
+	buffer_add_text(out, result->outcome == SUBMISSION_REPEATED ? ",\"repeated\":true" : "");
 	if (wants_confirm)
 		add_confirmation(call->gateway, result->place, out);
 	buffer_add_char(out, '}');

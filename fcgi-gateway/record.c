@@ -78,13 +78,20 @@ static int check_params(struct record_reader *reader, struct error *err)
 	return 0;
 }
 
+void record_find_params(const struct record_reader *reader, struct cgi_variable *variables, size_t count)
+{
+	struct bytes rest = buffer_bytes(&reader->params), name, value;
+	while (rest.len && next_pair(&rest, &name, &value, NULL) == 0)
+		for (size_t i = 0; i < count; i++)
+			if (name.len == variables[i].name.len && memcmp(name.data, variables[i].name.data, name.len) == 0)
+				variables[i].value = value;
+}
+
 struct bytes record_param(const struct record_reader *reader, const char *name)
 {
-	struct bytes rest = buffer_bytes(&reader->params), wanted = bytes_of(name), given, value, found = { "", 0 };
-	while (rest.len && next_pair(&rest, &given, &value, NULL) == 0)
-		if (given.len == wanted.len && memcmp(given.data, wanted.data, wanted.len) == 0)
-			found = value;
-	return found;
+	struct cgi_variable variable = { bytes_of(name), { "", 0 } };
+	record_find_params(reader, &variable, 1);
+	return variable.value;
 }
 
 static int begin_request(struct record_reader *reader, uint16_t id, struct error *err)

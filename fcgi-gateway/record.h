@@ -9,7 +9,7 @@
 
 #include <roomcast/bytes.h>
 
-#include "request.h"
+#include "cgi.h"
 
 enum {
 	RECORD_HEADER_LEN = 8,
@@ -62,7 +62,9 @@ enum record_result record_feed(struct record_reader *reader, struct bytes *input
 void record_next(struct record_reader *reader);
 void record_deinit(struct record_reader *reader);
 
-/* The value of a parameter of a complete request, "" when it has none; of several the last. It holds no byte 0. */
+/* Fills in the values of those that are parameters of the complete request; of several the last. They hold no byte 0. */
+void record_find_params(const struct record_reader *reader, struct cgi_variable *variables, size_t count);
+/* One of them; "" when it has none. */
 struct bytes record_param(const struct record_reader *reader, const char *name);
 
 /* Appends the records of the whole answer (section 6.2): what a CGI program would have written to its standard output. */

@@ -84,7 +84,7 @@ static void add_version(const struct publication *publication, struct buffer *ou
 	if (version_of(publication) == VERSION_NONE)
 		buffer_add_text(out, "null");
 	else
-		buffer_add_format(out, "%" PRId64, version_of(publication));
+		buffer_add_number(out, (uint64_t)version_of(publication));
 }
 
 static void add_lists(const struct submission *submission, struct place last, struct buffer *out)
@@ -109,7 +109,11 @@ static void add_lists(const struct submission *submission, struct place last, st
 
 void submission_add_answer(const struct submission *submission, struct place place, struct buffer *out)
 {
-	buffer_add_format(out, "%s%" PRIu64 ".%" PRIu64 "\"", answer_start, place.epoch, place.seq);
+	buffer_add_text(out, answer_start);
+	buffer_add_number(out, place.epoch);
+	buffer_add_char(out, '.');
+	buffer_add_number(out, place.seq);
+	buffer_add_char(out, '"');
 	if (submission->is_batch) {
 		add_lists(submission, place, out);
 	} else if (version_of(&submission->items[0]) != VERSION_NONE) {

@@ -107,6 +107,16 @@ void buffer_add_char(struct buffer *buffer, char c)
 	buffer_add(buffer, &c, 1);
 }
 
+void buffer_add_number(struct buffer *buffer, uint64_t number)
+{
+	char digits[20];
+	size_t first = sizeof(digits);
+	do
+		digits[--first] = (char)('0' + number % 10);
+	while (number /= 10);
+	buffer_add(buffer, digits + first, sizeof(digits) - first);
+}
+
 void buffer_add_format(struct buffer *buffer, const char *format, ...)
 {
 	va_list arguments, again;

@@ -586,8 +586,8 @@ bool json_string_equals(struct bytes raw, const char *text)
 	struct bytes inside = string_inside(raw), piece;
 	char scratch[4];
 	size_t left = strlen(text);
-	if (inside.len < left) /* escapes only shrink */
-		return false;
+	if (!inside.len || !memchr(inside.data, '\\', inside.len))
+		return inside.len == left && memcmp(inside.data, text, left) == 0;
 	while ((piece = next_piece(&inside, scratch)).len) {
 		if (piece.len > left || memcmp(piece.data, text, piece.len) != 0)
 			return false;

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 #include <roomcast/error.h>
@@ -55,6 +56,7 @@ void buffer_add(struct buffer *buffer, const void *data, size_t len);
 void buffer_add_bytes(struct buffer *buffer, struct bytes bytes);
 void buffer_add_text(struct buffer *buffer, const char *text);
 void buffer_add_char(struct buffer *buffer, char c);
+void buffer_add_number(struct buffer *buffer, uint64_t number); /* in decimal digits */
 void buffer_add_format(struct buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Adds text as a JSON string with its quotes; bytes below 0x20, `"` and `\` escaped. text must be UTF-8. */
 void buffer_add_json_string(struct buffer *buffer, struct bytes text);

@@ -16,6 +16,14 @@ static void test_additions_append(void **state)
 	buffer_add_format(&buffer, "%d", 12345);
 	buffer_add_char(&buffer, '!');
 	assert_string_equal(buffer.data, "ab12345!");
+	buffer_add_number(&buffer, 0);
+	buffer_add_number(&buffer, UINT64_MAX);
+	assert_string_equal(buffer.data, "ab12345!018446744073709551615");
+	buffer.len -= 21;
+	buffer_add_number(&buffer, 90);
+	assert_string_equal(buffer.data, "ab12345!90");
+	buffer.len -= 2;
+	buffer_add_text(&buffer, "");
 	buffer_consume(&buffer, 2);
 	assert_string_equal(buffer.data, "12345!");
 	assert_false(buffer.has_failed);

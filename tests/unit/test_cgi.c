@@ -12,12 +12,12 @@ struct variable {
 	const char *name, *value;
 };
 
-static struct bytes find(const void *data, const char *name)
+static void find(const void *data, struct cgi_variable *variables, size_t count)
 {
 	for (const struct variable *variable = data; variable->name; variable++)
-		if (strcmp(variable->name, name) == 0)
-			return bytes_of(variable->value);
-	return bytes_of("");
+		for (size_t i = 0; i < count; i++)
+			if (bytes_equal_text(variables[i].name, variable->name))
+				variables[i].value = bytes_of(variable->value);
 }
 
 static void test_requests(void **state)
