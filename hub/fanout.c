@@ -254,9 +254,11 @@ void fanout_publish(struct fanout *fanout, struct event *event)
 	if (event->message.kind == MESSAGE_VOLATILE)
 		event->place = fanout->settings.newest(fanout->settings.data);
 	struct room *rooms[MESSAGE_LIST_MAX];
-	if (event->message.audience == AUDIENCE_ROOMS)
-		give_to_named(fanout, event);
 	uint32_t count = resolve(fanout, event, rooms);
+	if (event->message.audience == AUDIENCE_ROOMS && count < event->message.rooms.count) {
+		give_to_named(fanout, event);
+		count = resolve(fanout, event, rooms);
+	}
 	if (!count) {
 		event_unref(event);
 		return;
