@@ -28,12 +28,21 @@ export class GatewaySite {
 		const site = new GatewaySite();
 		site.extra = extra;
 		site.env = env;
-		site.port = await freePort();
-		writeFileSync(join(site.dir, "nginx.conf"), site.nginxConfig());
-		await site.startGateway();
-		site.spawn("nginx", ["-p", site.dir, "-c", join(site.dir, "nginx.conf"), "-e", "stderr"]);
-		await until("nginx is up", () => site.call("GET", "/api/broadcast/status", site.json).then((r) => r.status === 200, () => false));
+		try {
+			await site.start();
+		} catch (error) {
+			await site.close().catch(() => {});
+			throw error;
+		}
 		return site;
+	}
+
+	async start() {
+		this.port = await freePort();
+		writeFileSync(join(this.dir, "nginx.conf"), this.nginxConfig());
+		await this.startGateway();
+		this.spawn("nginx", ["-p", this.dir, "-c", join(this.dir, "nginx.conf"), "-e", "stderr"]);
+		await until("nginx is up", () => this.call("GET", "/api/broadcast/status", this.json).then((r) => r.status === 200, () => false));
 	}
 
 	spawn(program, args, env = {}) {
