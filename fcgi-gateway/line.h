@@ -87,8 +87,9 @@ int line_serve(struct line *line, size_t threads, void (*handle)(void *data, con
 /* Those that were begun are answered; the others are not. Before whatever handle needs goes away. */
 void line_stop_serving(struct line *line);
 
-/* A sequencer_sink's publish: data is the line. */
-void line_publish(void *data, uint64_t epoch, uint64_t seq, struct bytes packed);
+/* A sequencer_sink's publish and end_group: without the second the first may be noticed late. */
+void line_publish(struct line *line, uint64_t epoch, uint64_t seq, struct bytes packed);
+void line_flush(struct line *line);
 /* Once, to whoever is there; kept nowhere. */
 int line_publish_volatile(struct line *line, struct publication *publication, struct error *err) MUST_CHECK;
 

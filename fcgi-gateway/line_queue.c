@@ -41,19 +41,26 @@ static struct outgoing *outgoing_new(struct place place, struct bytes packed)
 /* Called with the lock held. */
 static void enqueue(struct line *line, struct outgoing *outgoing)
 {
-	while (line->queue && line->queue_bytes >= line->settings.queue_bytes && !line->is_stopping)
+	while (line->queue && line->queue_bytes >= line->settings.queue_bytes && !line->is_stopping) {
+		line_wake(line);
 		pthread_cond_wait(&line->drained, &line->lock);
-	bool was_empty = !line->queue;
+	}
 	DL_APPEND(line->queue, outgoing);
 	line->queue_bytes += zmq_msg_size(&outgoing->message);
-	if (was_empty)
+}
+
+void line_flush(struct line *line)
+{
+	pthread_mutex_lock(&line->lock);
+	bool has_work = line->queue;
+	pthread_mutex_unlock(&line->lock);
+	if (has_work)
 		line_wake(line);
 }
 
-void line_publish(void *data, uint64_t epoch, uint64_t seq, struct bytes packed)
+void line_publish(struct line *line, uint64_t epoch, uint64_t seq, struct bytes packed)
 {
 	static struct log_limit limit;
-	struct line *line = data;
 	struct outgoing *outgoing = outgoing_new((struct place){ epoch, seq }, packed);
 	if (!outgoing) { /* the next heartbeat lets the hubs ask for it */
 		log_limited(&limit, "msg=\"no memory to publish an event\" seq=%" PRIu64, seq);
@@ -82,6 +89,7 @@ int line_publish_volatile(struct line *line, struct publication *publication, st
 	line->counters[LINE_VOLATILE]++;
 	enqueue(line, outgoing);
 	pthread_mutex_unlock(&line->lock);
+	line_wake(line);
 	result = 0;
 out:
 	buffer_deinit(&packed);

@@ -105,6 +105,12 @@ static void publish(void *data, uint64_t epoch, uint64_t seq, struct bytes packe
 	line_publish(gateway->line, epoch, seq, packed);
 }
 
+static void end_group(void *data)
+{
+	struct gateway *gateway = data;
+	line_flush(gateway->line);
+}
+
 /* --- begin and end --- */
 
 static int open_journal(struct gateway *gateway, const struct gateway_config *config, struct error *err)
@@ -147,7 +153,7 @@ static int open_publishing(struct process *process, const struct gateway_config 
 		.stall_ms = (uint64_t)config->publish_timeout / 2, .retry_ms = RETRY_MS, .check_ms = CHECK_MS, .line_endpoint = config->line, .wall_ms = clock_wall_ms,
 	};
 	struct sequencer_sink sink = {
-		.activate = activate, .opened = opened, .deactivate = deactivate, .read_on = read_on, .stand_by = stand_by, .publish = publish, .data = gateway,
+		.activate = activate, .opened = opened, .deactivate = deactivate, .read_on = read_on, .stand_by = stand_by, .publish = publish, .end_group = end_group, .data = gateway,
 	};
 	gateway->line_endpoint = config->line;
 	if (open_journal(gateway, config, err) || open_line(process, config, err))

@@ -162,6 +162,7 @@ static bool publish_group(struct sequencer *sequencer, struct ticket *group, str
 		if (ticket->result.outcome == SUBMISSION_STORED)
 			publish_ticket(sequencer, ticket);
 	}
+	sequencer->sink.end_group(sequencer->sink.data);
 	return true;
 }
 

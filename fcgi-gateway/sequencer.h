@@ -36,6 +36,7 @@ struct sequencer_sink {
 	void (*stand_by)(void *data);
 	/* In order, after the commit and before the publisher is answered. */
 	void (*publish)(void *data, uint64_t epoch, uint64_t seq, struct bytes packed);
+	void (*end_group)(void *data);                /* so many were published; no more at once */
 	void *data;
 };
 

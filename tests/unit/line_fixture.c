@@ -226,6 +226,7 @@ void fixture_publish(struct fixture *fixture, uint64_t epoch, uint64_t first, ui
 		line_publish(fixture->line, epoch, seq, buffer_bytes(&packed));
 		buffer_deinit(&packed);
 	}
+	line_flush(fixture->line);
 }
 
 void fixture_hold(struct fixture *fixture, bool is_held)

@@ -22,7 +22,7 @@ enum { PUBLISHERS = 8, EACH = 200, PUBLISHED_MAX = 4 * PUBLISHERS * EACH, DEADLI
 static struct {
 	pthread_mutex_t lock;
 	struct place published[PUBLISHED_MAX];
-	size_t count;
+	size_t count, ended; /* and at the end of the last group */
 	uint64_t active; /* the epoch; 0: not */
 	unsigned activations, deactivations, read_ons, stand_bys;
 	struct place read_on;
@@ -90,6 +90,14 @@ static void on_publish(void *data, uint64_t epoch, uint64_t seq, struct bytes pa
 	pthread_mutex_unlock(&sink.lock);
 }
 
+static void on_end_group(void *data)
+{
+	(void)data;
+	pthread_mutex_lock(&sink.lock);
+	sink.ended = sink.count;
+	pthread_mutex_unlock(&sink.lock);
+}
+
 static uint64_t fixed_time(void)
 {
 	return 5000;
@@ -103,7 +111,7 @@ static void open_settings(struct sequencer_settings settings)
 	settings.check_ms = settings.check_ms ? settings.check_ms : 10 * DEADLINE_MS;
 	settings.line_endpoint = "ipc://here";
 	settings.wall_ms = fixed_time;
-	sequencer = sequencer_new(&journal->journal, &settings, (struct sequencer_sink){ on_activate, on_opened, on_deactivate, on_read_on, on_stand_by, on_publish, NULL }, NULL);
+	sequencer = sequencer_new(&journal->journal, &settings, (struct sequencer_sink){ on_activate, on_opened, on_deactivate, on_read_on, on_stand_by, on_publish, on_end_group, NULL }, NULL);
 	assert_non_null(sequencer);
 	sequencer_wait_opened(sequencer, DEADLINE_MS);
 }
@@ -213,6 +221,7 @@ static void test_one_order_without_holes(void **state)
 		assert_null(failure);
 	}
 	assert_int_equal(sink.count, PUBLISHERS * EACH);
+	assert_int_equal(sink.ended, sink.count);
 	for (size_t i = 0; i < sink.count; i++)
 		assert_true(sink.published[i].seq == i + 1 && sink.published[i].epoch == 5);
 	sequencer_figures(sequencer, &figures);
