@@ -111,6 +111,7 @@ static void *run(void *data)
 {
 	struct worker *worker = data;
 	struct connection *connection;
+	pthread_setname_np(pthread_self(), "worker");
 	while ((connection = intake_take(worker->fcgi->intake)))
 		serve(worker, connection);
 	worker_deinit(worker);

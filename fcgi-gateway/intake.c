@@ -299,6 +299,7 @@ static void *run(void *data)
 	struct intake *intake = data;
 	struct epoll_event events[EVENTS_MAX];
 	bool were_several = false;
+	pthread_setname_np(pthread_self(), "intake");
 	for (bool is_ending = false; !is_ending;) {
 		if (were_several)
 			sched_yield();

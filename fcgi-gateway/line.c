@@ -200,6 +200,7 @@ static void look_at_hubs(struct line *line, bool has_departures)
 static void *run(void *data)
 {
 	struct line *line = data;
+	pthread_setname_np(pthread_self(), "line");
 	for (bool is_stopping = false; !is_stopping;) {
 		uint64_t now_ms = clock_monotonic_ms();
 		if (now_ms >= next_heartbeat(line))

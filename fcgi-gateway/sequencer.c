@@ -356,6 +356,7 @@ static void wait_for_work(struct sequencer *sequencer)
 static void *run(void *data)
 {
 	struct sequencer *sequencer = data;
+	pthread_setname_np(pthread_self(), "sequencer");
 	pthread_mutex_lock(&sequencer->lock);
 	for (;;) {
 		if (!sequencer->writer && !sequencer->is_stopping)
