@@ -102,6 +102,21 @@ export const FAULTS = {
 			await until("events are stored again", () => publisher.accepted > accepted);
 		},
 	},
+	/** Gateway and hub are killed and started again while the disk is full: the one reads what the other needs. */
+	"disk-full-start": {
+		parts: ["gateways", "hubs", "disk"],
+		needs: "disk",
+		async inject({ cluster, disk, publisher, random }) {
+			const [gateway] = cluster.gateways, hub = pick(random, cluster.hubs);
+			await gateway.end("SIGKILL");
+			disk.fill();
+			await Promise.all([cluster.restart(gateway), hub.end("SIGKILL").then(() => cluster.restart(hub))]);
+			await pause(between(random, 0, 2000));
+			disk.free();
+			const accepted = publisher.accepted;
+			await until("events are stored again", () => publisher.accepted > accepted);
+		},
+	},
 	/** An older copy of the journal comes back, as from a backup: what was stored since is forgotten, but nobody may take the new for the old. */
 	"journal-restore": {
 		parts: ["gateways", "disk"],
