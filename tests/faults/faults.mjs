@@ -149,6 +149,23 @@ export const FAULTS = {
 			await postgres.up();
 		},
 	},
+	/** Stopped for longer than PostgreSQL waits for a word from it: it loses the lock, and finds that out when it goes on. */
+	"gateway-hang": {
+		parts: ["gateways"],
+		needs: "standby",
+		async inject({ cluster, publisher }) {
+			const active = cluster.activeGateway();
+			active.pause();
+			try {
+				await until("the other gateway opens the journal", () => cluster.activeGateway() !== active);
+				const accepted = publisher.accepted;
+				await until("events are stored again", () => publisher.accepted > accepted);
+			} finally {
+				active.resume();
+			}
+			await until("the stopped one knows", () => /journal is lost[^]*$/.test(active.text().slice(active.text().lastIndexOf("journal is open"))));
+		},
+	},
 	"gateway-takeover": {
 		parts: ["gateways"],
 		needs: "standby",

@@ -38,7 +38,7 @@ describe("each alone, for clients that stay connected", () => {
 });
 
 describe("each alone, for clients that come and go", () => {
-	const cuts = ["client-reset", "client-freeze", "client-away", "client-slow", "nginx-term", "hub-kill", "hubs-roll"];
+	const cuts = ["client-reset", "client-freeze", "client-away", "client-slow", "nginx-term", "hub-kill", "hubs-roll", "disk-full-start"];
 	test(cuts.join(", "), { timeout: TEST_MS }, async (context) => {
 		const { reports } = await isGood(context, { faults: cuts, hubOptions: HUB_OPTIONS, pages: 1 });
 		for (const { name, disconnects, hasRecovery } of reports) assert.ok(disconnects > 0 && hasRecovery, `${name}: ${disconnects} ${hasRecovery}`);
@@ -61,7 +61,7 @@ describe("each alone, for clients that come and go", () => {
 });
 
 describe("with PostgreSQL and a second gateway that stands by", () => {
-	const ways = ["gateway-takeover", "postgres-restart", "gateway-stop", "gateway-takeover"];
+	const ways = ["gateway-takeover", "postgres-restart", "gateway-stop", "gateway-hang"];
 	test(ways.join(", "), { timeout: TEST_MS }, async (context) => {
 		const { reports } = await isGood(context, { journal: "postgres", gateways: 2, faults: ways, hasRecovery: false });
 		assert.ok(reports.every(({ disconnects }) => disconnects === 0), "nobody's connection broke");
