@@ -128,6 +128,8 @@ struct fcgi *fcgi_new(struct intake *intake, const struct fcgi_settings *setting
 	fcgi->intake = intake;
 	fcgi->settings = *settings;
 	fcgi->at_once.fcgi = fcgi;
+	/* Before there are workers: what one of them puts off is answered on the intake's thread. */
+	intake_serve_by(intake, &(struct intake_server){ serve_at_once, batch, fcgi });
 	for (size_t i = 0; i < settings->threads; i++) {
 		fcgi->workers[i].fcgi = fcgi;
 		int failure = pthread_create(&fcgi->workers[i].thread, NULL, run, &fcgi->workers[i]);
@@ -136,11 +138,11 @@ struct fcgi *fcgi_new(struct intake *intake, const struct fcgi_settings *setting
 			continue;
 		}
 		error_set(err, ERROR_SYSTEM, "worker thread: %s", strerror(failure));
+		intake_serve_by(intake, &(struct intake_server){ NULL, NULL, NULL });
 		intake_stop(intake);
 		fcgi_free(fcgi);
 		return NULL;
 	}
-	intake_serve_by(intake, &(struct intake_server){ serve_at_once, batch, fcgi });
 	return fcgi;
 }
 
