@@ -9,11 +9,16 @@ import { killAll, within } from "./deadline.mjs";
 
 const TEST_MS = 240_000;   // of a test or hook that says nothing else
 const LINGER_MS = 15_000;  // between the end of the last test or hook and that of the file
+const TIMERS_MS = 60_000;  // the same where nothing but timers is left: clients forget some, such as that for a heartbeat
 const FILE_MS = 570_000;   // of all together; ./check waits ten minutes
 
 export const { describe } = runner;
 
 let busy = 0, idleSince = Date.now(), guard;
+
+/** What keeps node alive for long, timers apart. */
+const handles = () => process.getActiveResourcesInfo().filter((name) => !["Timeout", "Immediate"].includes(name) && !name.endsWith("Req"));
+const own = handles().length; // standard output and error
 
 function giveUp(why) {
 	const open = process.getActiveResourcesInfo().join(", ");
@@ -23,7 +28,8 @@ function giveUp(why) {
 }
 
 function look() {
-	if (busy === 0 && Date.now() - idleSince > LINGER_MS) giveUp("its tests are over, but something keeps it alive");
+	const patience_ms = handles().length > own ? LINGER_MS : TIMERS_MS;
+	if (busy === 0 && Date.now() - idleSince > patience_ms) giveUp("its tests are over, but something keeps it alive");
 	if (performance.now() > FILE_MS) giveUp(`it is not over after ${FILE_MS} ms`);
 }
 
