@@ -134,6 +134,48 @@ static void test_standby_and_active(void **state)
 	assert_int_equal(hub.message.last_seq, 0);
 }
 
+/* Nothing can be stored, and this process has the lock. */
+static void test_reading_on(void **state)
+{
+	(void)state;
+	fixture_store(&fixture, 5, 1, 3);
+	fixture_store(&fixture, 7, 1, 6);
+	line_read_on(fixture.line, (struct place){ 7, 6 });
+	assert_true(line_is_active(fixture.line));
+	/* Nobody numbers events now, so it is not another who began the epoch once more. */
+	peer_expect_published(&hub, MESSAGE_HEARTBEAT);
+	assert_true(hub.message.epoch == 7 && hub.message.last_seq == 6 && hub.message.instance == 0);
+	peer_say(&hub, (struct message){ .kind = MESSAGE_HELLO, .epoch = 7, .seq = 4 });
+	peer_expect(&hub, MESSAGE_WELCOME);
+	assert_true(hub.message.epoch == 7 && hub.message.last_seq == 6 && hub.message.instance == 0);
+	assert_int_equal(hub.message.epochs.count, 2);
+	do
+		peer_expect(&hub, MESSAGE_STANDING);
+	while (!hub.message.is_last);
+	ask(&hub, 7, 5, 6);
+	expect_events(&hub, 7, 5, 6);
+	/* A hub that knows a later epoch than this older copy would begin it anew. */
+	peer_say(&other, (struct message){ .kind = MESSAGE_HELLO, .epoch = 8, .seq = 1 });
+	peer_expect(&other, MESSAGE_REFUSAL);
+	assert_int_equal(line_hub_count(fixture.line), 1);
+	/* What cannot be read at all: a hub in the present epoch goes on, others wait. */
+	fixture.journal.fails = true;
+	peer_say(&other, (struct message){ .kind = MESSAGE_HELLO, .epoch = 5, .seq = 1 });
+	peer_expect_silence(&other, 100);
+	peer_say(&hub, (struct message){ .kind = MESSAGE_HELLO, .epoch = 7, .seq = 6 });
+	peer_expect(&hub, MESSAGE_WELCOME);
+	assert_true(hub.message.epochs.count == 0 && hub.message.key.len == 0);
+	fixture.journal.fails = false;
+	/* Again the same; then it can write. */
+	line_read_on(fixture.line, (struct place){ 7, 6 });
+	fixture_store(&fixture, 9, 1, 0);
+	line_activate(fixture.line, 9);
+	do
+		peer_expect_published(&hub, MESSAGE_HEARTBEAT);
+	while (hub.message.epoch != 9);
+	assert_int_not_equal(hub.message.instance, 0);
+}
+
 static void test_the_window_begins_where_the_journal_says(void **state)
 {
 	(void)state;
@@ -419,6 +461,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_standby_and_active, open_all, close_all),
+		cmocka_unit_test_setup_teardown(test_reading_on, open_all, close_all),
 		cmocka_unit_test_setup_teardown(test_the_window_begins_where_the_journal_says, open_all, close_all),
 		cmocka_unit_test_setup_teardown(test_repairs_come_in_chunks, open_all, close_all),
 		cmocka_unit_test_setup_teardown(test_what_is_gone_is_told, open_all, close_all),
