@@ -9,7 +9,7 @@
 #include <roomcast/log.h>
 
 enum {
-	APPLICATION_ID = 0x52634a6c, SCHEMA_VERSION = 1, /* in the file's header */
+	SCHEMA_VERSION = 1,                              /* in the file's header */
 	WRITER_BUSY_MS = 2000, READER_BUSY_MS = 200,     /* only programs from outside hold us up */
 	WAL_LIMIT = 16 << 20,                            /* bytes that the WAL file keeps when it starts anew */
 };
@@ -144,7 +144,7 @@ static int make_schema(struct sqlite_file *file, struct error *err)
 	struct buffer sql = { 0 };
 	buffer_add_text(&sql, "CREATE TABLE events (id INTEGER PRIMARY KEY, total INTEGER NOT NULL, size INTEGER NOT NULL, ");
 	journal_columns_add_definitions(types, &sql);
-	buffer_add_format(&sql, "); %s PRAGMA application_id = %d; PRAGMA user_version = %d", schema, APPLICATION_ID, SCHEMA_VERSION);
+	buffer_add_format(&sql, "); %s PRAGMA application_id = %d; PRAGMA user_version = %d", schema, SQLITE_APPLICATION_ID, SCHEMA_VERSION);
 	int result = sql.has_failed ? error_set(err, ERROR_UNAVAILABLE, "no memory") : 0;
 	if (result == 0 && (sqlite_file_execute(file, "BEGIN IMMEDIATE", err) || sqlite_file_execute(file, sql.data, err) || insert_mac_key(file, err)
 	                    || sqlite_file_execute(file, "COMMIT", err))) {
@@ -162,10 +162,10 @@ static int check_schema(struct sqlite_file *file, bool is_writer, struct error *
 	    || sqlite_file_ask(file, "SELECT count(*) FROM sqlite_schema", &tables, err))
 		return -1;
 	version &= (1 << SQLITE_SCHEMA_BITS) - 1;
-	if (application == APPLICATION_ID && version == SCHEMA_VERSION)
+	if (application == SQLITE_APPLICATION_ID && version == SCHEMA_VERSION)
 		return 0;
 	if (tables)
-		return application == APPLICATION_ID
+		return application == SQLITE_APPLICATION_ID
 		    ? error_set(err, ERROR_SYSTEM, "journal: made by another release of roomcast (its version is %lld, ours %d)", (long long)version, SCHEMA_VERSION)
 		    : error_set(err, ERROR_SYSTEM, "journal: a SQLite file, but not one of roomcast's");
 	if (!is_writer)

@@ -18,6 +18,8 @@
 #include "journal_sqlite.h"
 #include "state_dir.h"
 
+enum { SQLITE_APPLICATION_ID = 0x52634a6c }; /* in the file's header */
+
 /* --- journal_sqlite_file.c --- */
 
 /* A connection and its prepared statements. */

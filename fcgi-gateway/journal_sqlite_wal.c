@@ -22,7 +22,7 @@
 
 enum {
 	WAL_SALTS_AT = 16, WAL_SALTS_LEN = 8,    /* www.sqlite.org/fileformat2.html, 4.1 */
-	USER_VERSION_AT = 60,                    /* 1.3 */
+	USER_VERSION_AT = 60, APPLICATION_ID_AT = 68, HEADER_LEN = 100, /* 1.3 */
 	GENERATION_MAX = (1 << 27) - 1,          /* past it all are alike, and nothing is judged */
 	NOTE_LEN = 2 * WAL_SALTS_LEN + 10 + 2,
 };
@@ -104,10 +104,11 @@ void sqlite_wal_begin(struct sqlite_writer *writer)
 
 /* --- judgement --- */
 
-/* The descriptor stays open, for the same reason as above. */
+/* The descriptor stays open, for the same reason as above. Of a file that is damaged nothing is known. */
 static bool read_journal(struct sqlite_journal *self, uint32_t *generation)
 {
-	unsigned char version[4];
+	static const char magic[16] = "SQLite format 3";
+	unsigned char header[HEADER_LEN];
 	struct stat there, ours;
 	if (self->raw_fd >= 0 && (stat(self->path, &there) || fstat(self->raw_fd, &ours) || there.st_ino != ours.st_ino || there.st_dev != ours.st_dev)) {
 		close(self->raw_fd);
@@ -115,10 +116,10 @@ static bool read_journal(struct sqlite_journal *self, uint32_t *generation)
 	}
 	if (self->raw_fd < 0)
 		self->raw_fd = open(self->path, O_RDONLY | O_CLOEXEC);
-	if (self->raw_fd < 0 || pread(self->raw_fd, version, sizeof(version), USER_VERSION_AT) != (ssize_t)sizeof(version))
+	if (self->raw_fd < 0 || pread(self->raw_fd, header, sizeof(header), 0) != (ssize_t)sizeof(header) || memcmp(header, magic, sizeof(magic)) != 0)
 		return false;
-	*generation = sqlite_generation_of(number_at(version));
-	return true;
+	*generation = sqlite_generation_of(number_at(header + USER_VERSION_AT));
+	return number_at(header + APPLICATION_ID_AT) == SQLITE_APPLICATION_ID;
 }
 
 static bool read_text(int fd, void *out, size_t len, off_t at)
