@@ -167,7 +167,7 @@ void intake_listen(struct intake *intake, bool is_wanted)
 static void add_connection(struct intake *intake, int fd)
 {
 	struct connection *connection = calloc(1, sizeof(*connection));
-	struct epoll_event event = { .events = EPOLLIN, .data.ptr = connection };
+	struct epoll_event event = { .events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = connection };
 	if (!connection || epoll_ctl(intake->epoll_fd, EPOLL_CTL_ADD, fd, &event)) {
 		log_error("msg=\"FastCGI connection not taken\" error=\"%s\"", strerror(errno));
 		free(connection);
@@ -241,9 +241,9 @@ static void on_event(struct intake *intake, const struct epoll_event *event)
 	if (connection->state == CONNECTION_WRITING)
 		connection_write(intake, connection);
 	else if (connection->state == CONNECTION_BUSY || connection->state == CONNECTION_IDLE)
-		connection_read(intake, connection);
+		connection_read(intake, connection, event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
 	else
-		connection_watch(intake, connection, 0); /* what it says now is not heard before it is answered */
+		connection->is_unread = true; /* it is not heard before it is answered */
 }
 
 /* New ones last: making room for them may close one that has its event in this very batch. */

@@ -26,7 +26,8 @@ enum connection_state {
 struct connection {
 	struct connection *prev, *next; /* in the list of its state */
 	int fd;
-	uint32_t watched;               /* what epoll is asked for; 0: nothing, not even its end */
+	uint32_t watched;               /* what epoll is asked for, besides EPOLLET */
+	bool is_unread;                 /* there may be something that epoll has told already */
 	enum connection_state state;
 	uint64_t deadline_ms;
 	uint64_t began_ms;              /* of the request under way */
@@ -72,9 +73,10 @@ struct intake {
 uint64_t connection_patience(const struct intake *intake, enum connection_state state);
 void connection_set_state(struct intake *intake, struct connection *connection, enum connection_state state);
 void connection_close(struct intake *intake, struct connection *connection);
-/* Which of epoll's events matter; 0: none, which is for one that is not ours to close. When it cannot be watched it is closed. */
+/* Waits for EPOLLIN or EPOLLOUT, also for what is there already. When it cannot be watched it is closed. */
 void connection_watch(struct intake *intake, struct connection *connection, uint32_t events);
-void connection_read(struct intake *intake, struct connection *connection);
+/* has_ended: nothing comes behind what is there. */
+void connection_read(struct intake *intake, struct connection *connection, bool has_ended);
 void connection_write(struct intake *intake, struct connection *connection);
 /* Goes on with a whole answer of which `sent` bytes have left: -1 is as send left it in errno. */
 void connection_go_on(struct intake *intake, struct connection *connection, struct bytes answer, ssize_t sent);

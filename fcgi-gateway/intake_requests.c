@@ -59,17 +59,15 @@ void connection_close(struct intake *intake, struct connection *connection)
 
 void connection_watch(struct intake *intake, struct connection *connection, uint32_t events)
 {
-	struct epoll_event event = { .events = events, .data.ptr = connection };
-	int operation = !events ? EPOLL_CTL_DEL : connection->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-	if (connection->watched == events)
+	struct epoll_event event = { .events = events | EPOLLRDHUP | EPOLLET, .data.ptr = connection };
+	if (connection->watched == events && !connection->is_unread)
 		return;
-	if (epoll_ctl(intake->epoll_fd, operation, connection->fd, &event) == 0) {
-		connection->watched = events;
+	connection->watched = events;
+	connection->is_unread = false;
+	if (epoll_ctl(intake->epoll_fd, EPOLL_CTL_MOD, connection->fd, &event) == 0)
 		return;
-	}
 	log_error("msg=\"FastCGI connection cannot be watched\" error=\"%s\"", strerror(errno));
-	if (events)
-		connection_close(intake, connection);
+	connection_close(intake, connection);
 }
 
 /* --- reading --- */
@@ -125,9 +123,11 @@ static void advance(struct intake *intake, struct connection *connection, struct
 	connection_watch(intake, connection, EPOLLIN);
 }
 
-void connection_read(struct intake *intake, struct connection *connection)
+void connection_read(struct intake *intake, struct connection *connection, bool has_ended)
 {
 	ssize_t len = recv(connection->fd, intake->scratch, sizeof(intake->scratch), MSG_DONTWAIT);
+	if (has_ended || len == (ssize_t)sizeof(intake->scratch)) /* epoll tells it once */
+		connection->is_unread = true;
 	if (len > 0) {
 		advance(intake, connection, (struct bytes){ intake->scratch, (size_t)len });
 	} else if (len == 0 || (errno != EAGAIN && errno != EINTR)) {
