@@ -211,7 +211,7 @@ int room_set_finish(struct room_set *set, struct response *response)
 {
 	if (!set->count)
 		return 0;
-	set->items = calloc(set->count, sizeof(*set->items));
+	set->items = set->count == 1 ? &set->only : calloc(set->count, sizeof(*set->items));
 	if (!set->items) {
 		response_refuse(response, REFUSAL_UNAVAILABLE, "out of memory");
 		return -1;

@@ -106,6 +106,7 @@ struct sqlite_writer {
 	int marked_changes;              /* of the connection, at the savepoint or where there is none */
 	struct error failure;            /* why the group is no more; its code is ERROR_NONE while it is */
 	struct buffer found, list;
+	uint32_t null_columns;           /* which APPEND is bound to NULL already, a bit each */
 };
 
 extern const struct journal_writer_operations sqlite_writer_operations;

@@ -263,12 +263,20 @@ static int on_block(void *data, struct bytes user, uint64_t until_ms, struct err
 	return run(self, which, err);
 }
 
-static void bind_columns(sqlite3_stmt *statement, int first, const struct journal_record *record, struct buffer *list)
+_Static_assert(JOURNAL_COLUMN_COUNT <= 32, "a bit for each column");
+
+static void bind_columns(struct sqlite_writer *self, sqlite3_stmt *statement, int first, const struct journal_record *record)
 {
+	struct buffer *list = &self->list;
+	uint32_t was_null = self->null_columns;
+	self->null_columns = 0;
 	for (int i = 0; i < JOURNAL_COLUMN_COUNT; i++) {
 		const struct journal_column *column = &journal_columns[i];
 		struct journal_value value;
 		journal_column_get(column, record, list, &value);
+		self->null_columns |= (uint32_t)value.is_null << i;
+		if (value.is_null && was_null >> i & 1)
+			continue;
 		if (value.is_null)
 			sqlite3_bind_null(statement, first + i);
 		else if (column->type == COLUMN_LIST) /* the buffer serves the next list too */
@@ -291,7 +299,7 @@ static int sqlite_append(struct journal_writer *writer, const struct journal_rec
 	sqlite3_bind_int64(statement, 1, (int64_t)(self->base + next.seq));
 	sqlite3_bind_int64(statement, 2, (int64_t)next.total);
 	sqlite3_bind_int64(statement, 3, (int64_t)journal_record_size(record));
-	bind_columns(statement, 4, record, &self->list);
+	bind_columns(self, statement, 4, record);
 	if (self->list.has_failed)
 		return error_set(err, ERROR_UNAVAILABLE, "no memory");
 	if (run(self, APPEND, err) || keep_entity(self, record, err) || journal_record_standing(record, &change, err))

@@ -3,6 +3,8 @@
 
 #include "journal_record.h"
 
+enum { PACKED_ROOM = 300 }; /* bytes about a message's body, mostly */
+
 /* Whether the entity's version has to be known: to compare it, or to count it on. */
 static bool needs_entity(const struct publication *publication)
 {
@@ -68,6 +70,7 @@ static int append(struct journal_writer *writer, struct submission *submission, 
 	struct publication *publication = &submission->items[i];
 	struct journal_record record;
 	publication_record(publication, place, &record);
+	buffer_reserve(&submission->packed, record.message.body.len + PACKED_ROOM); /* once for most */
 	record.api_key = bytes_of(submission->api_key);
 	record.idempotency_key = bytes_of(submission->idempotency_key);
 	if (record.idempotency_key.len)

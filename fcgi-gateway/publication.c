@@ -6,7 +6,8 @@
 static void room_set_deinit(struct room_set *set)
 {
 	buffer_deinit(&set->text);
-	free(set->items);
+	if (set->items != &set->only)
+		free(set->items);
 	*set = (struct room_set){ 0 };
 }
 

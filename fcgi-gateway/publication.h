@@ -32,6 +32,7 @@ enum {
 struct room_set {
 	struct buffer text;
 	struct bytes *items; /* valid after room_set_finish */
+	struct bytes only;   /* where items points when there is one */
 	size_t count;
 };
 

@@ -10,6 +10,8 @@
 #include "body.h"
 #include "query.h"
 
+enum { ANSWER_ROOM = 100 }; /* bytes of an answer about its id, mostly */
+
 /* Entity types that the publication reaches by rooms; a key for other types may not go around them. */
 static int check_types(const struct api_key *key, const struct publication *publication, struct response *response)
 {
@@ -133,6 +135,7 @@ static void answer_stored(struct call *call, const struct submission_result *res
 	struct buffer *out = &call->response->body;
 	size_t hubs = line_hub_count(call->gateway->line);
 	call->response->status = hubs ? 200 : 202;
+	buffer_reserve(out, result->answer.len + ANSWER_ROOM);
 	buffer_add_text(out, "{\"success\":true,");
 	buffer_add_bytes(out, buffer_bytes(&result->answer));
 	buffer_add_text(out, ",\"hubs\":");

@@ -15,16 +15,16 @@ static const char answer_start[] = "\"id\":\"";
 int submission_init(struct submission *submission, size_t count, struct error *err)
 {
 	*submission = (struct submission){ .count = count };
-	submission->items = malloc(count * sizeof(*submission->items));
-	submission->packed_ends = calloc(count, sizeof(*submission->packed_ends));
-	if (!submission->items || !submission->packed_ends) {
-		free(submission->items);
-		free(submission->packed_ends);
+	submission->items = malloc(count * (sizeof(*submission->items) + sizeof(*submission->packed_ends)));
+	if (!submission->items) {
 		*submission = (struct submission){ 0 };
 		return error_set(err, ERROR_UNAVAILABLE, "out of memory");
 	}
-	for (size_t i = 0; i < count; i++)
+	submission->packed_ends = (size_t *)(submission->items + count);
+	for (size_t i = 0; i < count; i++) {
 		publication_init(&submission->items[i]);
+		submission->packed_ends[i] = 0;
+	}
 	return 0;
 }
 
@@ -33,7 +33,6 @@ void submission_deinit(struct submission *submission)
 	for (size_t i = 0; i < submission->count; i++)
 		publication_deinit(&submission->items[i]);
 	free(submission->items);
-	free(submission->packed_ends);
 	buffer_deinit(&submission->packed);
 	*submission = (struct submission){ 0 };
 }

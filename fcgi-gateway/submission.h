@@ -17,7 +17,7 @@ struct submission {
 	unsigned char body_hash[BODY_HASH_LEN];        /* of the call and its body */
 	/* As they are published, one after the other; packed_ends[i] is where items[i] ends. Written by judge_submission. */
 	struct buffer packed;
-	size_t *packed_ends;
+	size_t *packed_ends; /* in the memory of items */
 };
 
 /* For count items, 1 to SUBMISSION_MAX. -1: no memory. */

@@ -81,32 +81,6 @@ char *buffer_reserve(struct buffer *buffer, size_t len)
 	return buffer->data + buffer->len;
 }
 
-void buffer_add(struct buffer *buffer, const void *data, size_t len)
-{
-	char *place = buffer_reserve(buffer, len);
-	if (!place)
-		return;
-	if (len)
-		memcpy(place, data, len);
-	buffer->len += len;
-	buffer->data[buffer->len] = '\0';
-}
-
-void buffer_add_bytes(struct buffer *buffer, struct bytes bytes)
-{
-	buffer_add(buffer, bytes.data, bytes.len);
-}
-
-void buffer_add_text(struct buffer *buffer, const char *text)
-{
-	buffer_add(buffer, text, strlen(text));
-}
-
-void buffer_add_char(struct buffer *buffer, char c)
-{
-	buffer_add(buffer, &c, 1);
-}
-
 void buffer_add_number(struct buffer *buffer, uint64_t number)
 {
 	char digits[20];

@@ -52,10 +52,6 @@ struct buffer {
 
 void buffer_deinit(struct buffer *buffer);
 void buffer_clear(struct buffer *buffer); /* keeps the memory, forgets has_failed */
-void buffer_add(struct buffer *buffer, const void *data, size_t len);
-void buffer_add_bytes(struct buffer *buffer, struct bytes bytes);
-void buffer_add_text(struct buffer *buffer, const char *text);
-void buffer_add_char(struct buffer *buffer, char c);
 void buffer_add_number(struct buffer *buffer, uint64_t number); /* in decimal digits */
 void buffer_add_format(struct buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Adds text as a JSON string with its quotes; bytes below 0x20, `"` and `\` escaped. text must be UTF-8. */
@@ -63,6 +59,33 @@ void buffer_add_json_string(struct buffer *buffer, struct bytes text);
 /* Makes room for len more bytes and returns where they go, or NULL; then buffer->len is the caller's to raise. */
 char *buffer_reserve(struct buffer *buffer, size_t len);
 void buffer_consume(struct buffer *buffer, size_t len); /* drops the first len bytes */
+
+/* Inline, because most pieces are a few bytes that fit. */
+static inline void buffer_add(struct buffer *buffer, const void *data, size_t len)
+{
+	char *place = len < buffer->capacity - buffer->len && !buffer->max ? buffer->data + buffer->len : buffer_reserve(buffer, len);
+	if (!place)
+		return;
+	if (len)
+		memcpy(place, data, len);
+	place[len] = '\0';
+	buffer->len += len;
+}
+
+static inline void buffer_add_bytes(struct buffer *buffer, struct bytes bytes)
+{
+	buffer_add(buffer, bytes.data, bytes.len);
+}
+
+static inline void buffer_add_text(struct buffer *buffer, const char *text)
+{
+	buffer_add(buffer, text, strlen(text));
+}
+
+static inline void buffer_add_char(struct buffer *buffer, char c)
+{
+	buffer_add(buffer, &c, 1);
+}
 
 static inline struct bytes buffer_bytes(const struct buffer *buffer)
 {
