@@ -109,13 +109,13 @@ export async function halt(pid) {
 	await until(`process ${pid} is stopped`, () => readdirSync(`/proc/${pid}/task`).every((thread) => isStopped(`${pid}/task/${thread}`)));
 }
 
-/** Asks a watched child to end, also one that is stopped, and waits for it as child.ended does.
+/** Asks a watched child to end, also one that is stopped, and waits for it as child.ended does. SIGKILL ends what is stopped as it stands.
  *
  * Only what is stopped is told to go on, and before the signal: at its end LeakSanitizer stops the process with a SIGSTOP of its own, and when a
  * SIGCONT takes that back, both wait for ever. */
 export function end(child, signal = "SIGTERM", ms) {
 	if (!hasEnded(child)) {
-		if (isStopped(child.pid)) child.kill("SIGCONT");
+		if (signal !== "SIGKILL" && isStopped(child.pid)) child.kill("SIGCONT");
 		child.kill(signal);
 	}
 	return ended(child, ms);
