@@ -457,14 +457,13 @@ void websocket_start(void *websocket_pointer, int fd, struct bytes early)
 		lose(websocket, true);
 		return;
 	}
-	outgoing_flush(websocket);
-	if (websocket->has_failed) {
-		lose(websocket, true);
-		return;
-	}
 	websocket->all->counters.opened++;
 	set_state(websocket, WEBSOCKET_OPEN);
+	websocket->is_opening = true;
 	websocket->handler->on_open(websocket->data);
+	websocket->is_opening = false;
+	if (websocket->state == WEBSOCKET_OPEN)
+		outgoing_flush(websocket);
 }
 
 void websocket_set_handler(struct websocket *websocket, const struct websocket_handler *handler, void *data)

@@ -25,7 +25,7 @@ struct websocket_handler {
 	void (*on_open)(void *data);
 	void (*on_message)(void *data, struct bytes message, bool is_binary); /* valid until return */
 	void (*on_writable)(void *data); /* after websocket_write took less than it was given */
-	/* The connection is gone, or the peer closes it. is_error: it broke a rule or a bound, or the network failed in the handshake. */
+	/* The connection is gone, or the peer closes it. is_error: it broke a rule or a bound, or there was no socket. */
 	void (*on_close)(void *data, bool is_error);
 };
 

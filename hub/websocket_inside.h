@@ -46,6 +46,7 @@ struct websocket {
 	struct outgoing *out;            /* NULL: nothing waits */
 	int fd;                          /* -1 before the start */
 	uint8_t state;
+	bool is_opening : 1;             /* on_open runs: what it writes leaves with the handshake's answer */
 	bool is_full : 1;                /* the socket was, when written to last */
 	bool is_watched : 1;             /* for room in the socket */
 	bool wants_to_write : 1;         /* the owner waits for on_writable */

@@ -160,11 +160,31 @@ bool outgoing_flush(struct websocket *websocket)
 	return !websocket->has_failed;
 }
 
+/* Puts frames behind what waits first: one write, where each alone would be one. Returns how many. */
+static size_t join(struct websocket *websocket, struct frame *const *frames, size_t count)
+{
+	struct frame *first = websocket->out->first, *joined = NULL;
+	struct buffer wire = { 0 };
+	buffer_add(&wire, first->wire, frame_wire_len(first));
+	for (size_t i = 0; i < count; i++)
+		buffer_add(&wire, frames[i]->wire, frame_wire_len(frames[i]));
+	if (!wire.has_failed)
+		joined = frame_of_wire(buffer_bytes(&wire));
+	buffer_deinit(&wire);
+	if (!joined) {
+		set_failed(websocket);
+		return 0;
+	}
+	frame_unref(first);
+	websocket->out->first = joined;
+	return count;
+}
+
 /* --- shared frames ----------------------------------------------------------- */
 
 bool websocket_is_writable(const struct websocket *websocket)
 {
-	return websocket->state == WEBSOCKET_OPEN && !websocket->out && !websocket->is_full && !websocket->has_failed;
+	return websocket->state == WEBSOCKET_OPEN && (!websocket->out || websocket->is_opening) && !websocket->is_full && !websocket->has_failed;
 }
 
 void gathered_forget(struct gathered *gathered)
@@ -214,8 +234,8 @@ static size_t write_some(struct websocket *websocket, struct frame *const *frame
 
 size_t websocket_write(struct websocket *websocket, struct frame *const *frames, size_t count)
 {
-	size_t taken = 0;
-	while (taken < count && websocket_is_writable(websocket))
+	size_t taken = websocket->is_opening && websocket->state == WEBSOCKET_OPEN ? join(websocket, frames, count) : 0;
+	while (taken < count && websocket_is_writable(websocket) && !websocket->is_opening)
 		taken += write_some(websocket, frames + taken, count - taken);
 	if (taken < count && websocket->state == WEBSOCKET_OPEN)
 		websocket->wants_to_write = true;
