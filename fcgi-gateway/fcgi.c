@@ -118,6 +118,14 @@ static void *run(void *data)
 	return NULL;
 }
 
+/* Answers none, and waits until intake has nothing more for us. */
+static void give_up(struct intake *intake)
+{
+	struct connection *connection;
+	while ((connection = intake_take(intake)))
+		intake_answer(intake, connection, (struct bytes){ 0 });
+}
+
 struct fcgi *fcgi_new(struct intake *intake, const struct fcgi_settings *settings, struct error *err)
 {
 	struct fcgi *fcgi = calloc(1, sizeof(*fcgi) + settings->threads * sizeof(fcgi->workers[0]));
@@ -138,8 +146,8 @@ struct fcgi *fcgi_new(struct intake *intake, const struct fcgi_settings *setting
 			continue;
 		}
 		error_set(err, ERROR_SYSTEM, "worker thread: %s", strerror(failure));
-		intake_serve_by(intake, &(struct intake_server){ NULL, NULL, NULL });
 		intake_stop(intake);
+		give_up(intake);
 		fcgi_free(fcgi);
 		return NULL;
 	}
