@@ -95,7 +95,8 @@ for (const name of only) {
 }
 rmSync(directory, { recursive: true, force: true });
 notes.push(`it took ${Math.round((Date.now() - start) / 1000)} s`);
-const command = ["tests/bench/run", ...process.argv.slice(2)].join(" ");
+/** What another would type to have the same: where the report went is nobody's concern. */
+const command = ["tests/bench/run", ...process.argv.slice(2).filter((arg) => !/^--(output=|readme$)/.test(arg))].join(" ");
 const report = output ?? join(top, "build/bench");
 console.log(writeReport(results, report, { notes, command, machine: describeMachine(build) }));
 if (readme) writeIntoReadme(readmeFile, join(report, "results.json"));
