@@ -133,6 +133,9 @@ static void on_tick(uv_timer_t *timer)
 		seek_on(subscriber, now);
 		return;
 	}
+	/* Lost with a connection, or the gateway could not read it then. */
+	if (subscriber->is_standing_due && now - subscriber->hello_at >= GATEWAY_TIMEOUT)
+		subscriber_greet(subscriber);
 	if (subscriber->is_greeting_due && now - subscriber->hello_at >= HELLO_INTERVAL)
 		subscriber_say_hello(subscriber, now);
 	if (now - subscriber->report_at >= (subscriber->is_report_due ? REPORT_SOON : REPORT_INTERVAL))
