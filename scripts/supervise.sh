@@ -91,7 +91,7 @@ tend_daemons() {
 any_is_alive() {
 	local name
 	for name in "${daemons[@]}"; do
-		is_alive "$name" && return
+		is_alive "$name" && return 0 # in a trap a bare return gives the status from before the trap
 	done
 	return 1
 }
