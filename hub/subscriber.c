@@ -227,9 +227,9 @@ struct subscriber *subscriber_new(uv_loop_t *loop, const struct subscriber_setti
 		goto failed;
 	if (start_watches(subscriber, loop, events, line, err) == 0)
 		return subscriber;
+	subscriber_close_monitor(subscriber, line);
 	zmq_close(events);
 	zmq_close(line);
-	subscriber_close_monitor(subscriber);
 failed:
 	subscriber_release(subscriber);
 	return NULL;
@@ -242,7 +242,7 @@ void subscriber_close(struct subscriber *subscriber, void (*on_closed)(void *dat
 	subscriber->on_closed_data = data;
 	subscriber->closing = 3;
 	uv_timer_stop(&subscriber->tick);
-	subscriber_close_monitor(subscriber);
+	subscriber_close_monitor(subscriber, subscriber->line.socket);
 	uv_close((uv_handle_t *)&subscriber->tick, on_tick_closed);
 	zmq_watch_close(&subscriber->events, on_part_closed);
 	zmq_watch_close(&subscriber->line, on_part_closed);

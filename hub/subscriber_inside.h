@@ -72,7 +72,8 @@ void subscriber_check_ready(struct subscriber *subscriber, uint64_t now);
 
 /* subscriber_sockets.c */
 int subscriber_open_sockets(struct subscriber *subscriber, void **events, void **line, struct error *err) MUST_CHECK;
-void subscriber_close_monitor(struct subscriber *subscriber);
+/* Before its line is closed: libzmq would leak what it tells to a monitor that nobody reads any more. */
+void subscriber_close_monitor(struct subscriber *subscriber, void *line);
 /* Whether the line's connection broke, or could not be made, since this was last asked. */
 bool subscriber_hears_break(struct subscriber *subscriber);
 int subscriber_connect_events(struct subscriber *subscriber, struct bytes endpoint, struct error *err) MUST_CHECK;

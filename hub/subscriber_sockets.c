@@ -50,10 +50,12 @@ static int open_monitor(struct subscriber *subscriber, void *line)
 	return subscriber->line_monitor ? zmq_connect(subscriber->line_monitor, place) : -1;
 }
 
-void subscriber_close_monitor(struct subscriber *subscriber)
+void subscriber_close_monitor(struct subscriber *subscriber, void *line)
 {
-	if (subscriber->line_monitor)
-		zmq_close(subscriber->line_monitor);
+	if (!subscriber->line_monitor)
+		return;
+	zmq_socket_monitor(line, NULL, 0);
+	zmq_close(subscriber->line_monitor);
 	subscriber->line_monitor = NULL;
 }
 
@@ -75,11 +77,11 @@ int subscriber_open_sockets(struct subscriber *subscriber, void **events, void *
 		return 0;
 	if (*line) {
 		error_set(err, ERROR_INVALID, "line %s: %s", line_endpoint(subscriber), zmq_strerror(errno));
+		subscriber_close_monitor(subscriber, *line);
 		zmq_close(*line);
 	}
 	if (*events)
 		zmq_close(*events);
-	subscriber_close_monitor(subscriber);
 	return -1;
 }
 
