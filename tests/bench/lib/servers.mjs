@@ -92,7 +92,8 @@ worker_processes 1;
 worker_rlimit_nofile 20000;
 pid nginx.pid;
 error_log stderr warn;
-events { worker_connections 19500; }
+# Of fewer than a sixteenth that are free nginx would close those that wait for a request: the publisher. The bound of descriptors is below it.
+events { worker_connections 20600; }
 http {
 	access_log off;
 	keepalive_requests 100000000;
