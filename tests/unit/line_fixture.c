@@ -14,6 +14,8 @@
 #include <cmocka.h>
 #include <zmq.h>
 
+#include <roomcast/clock.h>
+
 /* --- the journal --- */
 
 struct fixture_reader {
@@ -320,8 +322,9 @@ void peer_expect(struct peer *peer, enum message_kind kind)
 
 void peer_expect_published(struct peer *peer, enum message_kind kind)
 {
+	uint64_t deadline_ms = clock_monotonic_ms() + PATIENCE_MS; /* heartbeats come all the time */
 	do {
-		if (!receive(peer, peer->events, PATIENCE_MS))
+		if (clock_monotonic_ms() > deadline_ms || !receive(peer, peer->events, PATIENCE_MS))
 			fail_msg("no %s was published", message_kind_name(kind));
 	} while (peer->message.kind != kind);
 }

@@ -451,6 +451,7 @@ static void test_strangers(void **state)
 	hub.instance = 11;
 	ask(&hub, UINT64_MAX, UINT64_MAX, UINT64_MAX);
 	ask(&hub, 1, 5, 1);
+	peer_expect_published(&hub, MESSAGE_HEARTBEAT); /* it is subscribed */
 	peer_say(&hub, (struct message){ .kind = MESSAGE_RELAY, .counter = 1, .body = bytes_of("\"a\"") });
 	peer_expect_published(&hub, MESSAGE_VOLATILE);
 	assert_true(hub.message.instance == 11);
