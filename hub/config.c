@@ -68,7 +68,7 @@ static const struct option_row rows[] = {
 	{ "hub", "rooms-per-client", NULL, OPTION_NUMBER, PLACE(rooms_per_client), "1000", 1, 1000000, "Rooms that one client may be in." },
 	{ "hub", "events-per-second", NULL, OPTION_NUMBER, PLACE(events_per_second), "500", 1, 1000000,
 	  "Events that a client may send in a second, ten times that at once; a client past it is closed." },
-	{ "hub", "broadcast-chunk", NULL, OPTION_NUMBER, PLACE(broadcast_chunk), "1000", 16, 1000000,
+	{ "hub", "broadcast-chunk", NULL, OPTION_NUMBER, PLACE(broadcast_chunk), "256", 16, 1000000,
 	  "Clients that are given an event before other work gets its turn." },
 };
 

@@ -11,6 +11,9 @@
 
 enum { JOB_EVENTS_MAX = EVENTS_TOGETHER_MAX, PREFETCHED_TOGETHER = 16, PATIENCE_PER_MEMBER_NS = 25, PATIENCE_MAX_NS = 100000 };
 
+/* Broadcasts by size: up to half a chunk, up to so many times that, and so on. */
+enum { SIZES = 5, SIZE_STEP = 4 };
+
 /* One broadcast: events for the same rooms, and how far they were given. */
 struct job {
 	struct job *prev, *next;
@@ -20,6 +23,8 @@ struct job {
 	bool is_tried[FRAMING_COUNT]; /* whether they can be put together */
 	uint64_t joins;      /* rooms->joins when it was made: whoever joined since is not meant */
 	bool is_started;
+	uint64_t members;    /* slots of all targets */
+	int size;            /* 0 to SIZES - 1 */
 	uint32_t room_index; /* where to go on: the room, and the slot in it */
 	uint32_t slot;
 	uint32_t room_count;
@@ -34,6 +39,7 @@ struct fanout {
 	struct fanout_settings settings;
 	struct fanout_counters counters;
 	struct job *jobs;    /* in the order of their positions */
+	size_t waiting[SIZES];
 	uint64_t position;
 	size_t backlog;      /* bytes */
 	bool is_running;
@@ -64,6 +70,7 @@ struct fanout *fanout_new(uv_loop_t *loop, struct rooms *rooms, const struct fan
 static void job_free(struct fanout *fanout, struct job *job)
 {
 	DL_DELETE(fanout->jobs, job);
+	fanout->waiting[job->size]--;
 	for (uint32_t i = 0; i < job->event_count; i++) {
 		fanout->backlog -= job->events[i]->message.body.len;
 		event_unref(job->events[i]);
@@ -232,6 +239,14 @@ static bool job_can_take(const struct fanout *fanout, const struct job *job, str
 	return true;
 }
 
+static int size_of(const struct fanout *fanout, uint64_t members)
+{
+	int size = 0;
+	for (uint64_t limit = fanout->settings.chunk / 2; members > limit && size < SIZES - 1; limit *= SIZE_STEP)
+		size++;
+	return size;
+}
+
 static struct job *job_new(struct fanout *fanout, struct room *const *rooms, uint32_t count)
 {
 	struct job *job = calloc(1, sizeof(*job) + count * sizeof(job->targets[0]));
@@ -241,8 +256,11 @@ static struct job *job_new(struct fanout *fanout, struct room *const *rooms, uin
 	job->room_count = count;
 	for (uint32_t i = 0; i < count; i++) {
 		job->targets[i] = (struct target){ rooms[i], rooms[i]->slot_count };
+		job->members += rooms[i]->slot_count;
 		room_pin(rooms[i]);
 	}
+	job->size = size_of(fanout, job->members);
+	fanout->waiting[job->size]++;
 	DL_APPEND(fanout->jobs, job);
 	return job;
 }
@@ -276,14 +294,6 @@ void fanout_publish(struct fanout *fanout, struct event *event)
 }
 
 /* --- the rounds ------------------------------------------------------------- */
-
-static uint32_t job_remaining(const struct job *job)
-{
-	uint32_t remaining = 0;
-	for (uint32_t i = job->room_index; i < job->room_count; i++)
-		remaining += job->targets[i].slot_limit;
-	return remaining - (job->room_index < job->room_count ? job->slot : 0);
-}
 
 /* The frames of a broadcast, for members to whom all of its events go. */
 struct batch {
@@ -376,23 +386,29 @@ static bool job_serve(struct fanout *fanout, struct job *job, uint32_t *budget)
 	return true;
 }
 
-/* One round: large broadcasts share one chunk, in their order; small ones have one to themselves, so that a room of a few does
- * not wait for a room of many thousands. */
+static void serve(struct fanout *fanout, int size, uint32_t budget)
+{
+	struct job *job, *next;
+	DL_FOREACH_SAFE(fanout->jobs, job, next) {
+		if (!budget || !fanout->waiting[size])
+			break;
+		if (job->size == size && job_serve(fanout, job, &budget))
+			job_free(fanout, job);
+	}
+}
+
+/* One round: a chunk, of which each size of broadcast has the same share, the smaller ones first. So a room waits for no larger one, and takes
+ * a few times longer than alone at most. */
 void fanout_run(struct fanout *fanout)
 {
 	if (fanout->is_running)
 		return;
 	fanout->is_running = true;
-	uint32_t large_budget = fanout->settings.chunk, small_budget = fanout->settings.chunk;
-	struct job *job, *next;
-	DL_FOREACH_SAFE(fanout->jobs, job, next) {
-		bool is_small = job_remaining(job) <= fanout->settings.chunk / 8;
-		uint32_t *budget = is_small ? &small_budget : &large_budget;
-		if (job_serve(fanout, job, budget))
-			job_free(fanout, job);
-		if (!large_budget && !small_budget)
-			break;
-	}
+	uint32_t sizes = 0;
+	for (int size = 0; size < SIZES; size++)
+		sizes += fanout->waiting[size] > 0;
+	for (int size = 0; size < SIZES; size++)
+		serve(fanout, size, fanout->settings.chunk / (sizes ? sizes : 1));
 	if (!fanout->jobs)
 		uv_idle_stop(&fanout->idle);
 	fanout->is_running = false;
@@ -408,7 +424,7 @@ uint64_t fanout_patience_ns(const struct fanout *fanout)
 	const struct job *last = fanout->jobs ? fanout->jobs->prev : NULL;
 	if (!last || last->is_started || last->event_count == JOB_EVENTS_MAX)
 		return 0;
-	uint64_t patience = (uint64_t)job_remaining(last) * PATIENCE_PER_MEMBER_NS;
+	uint64_t patience = last->members * PATIENCE_PER_MEMBER_NS;
 	return patience < PATIENCE_MAX_NS ? patience : PATIENCE_MAX_NS;
 }
 

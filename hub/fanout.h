@@ -1,7 +1,7 @@
 /* fanout.h - gives events to the members of rooms: in one order, in chunks.
  *
  * Every event gets a position in this hub's delivery order. A broadcast to a large room is served in chunks, with other work of
- * the loop in between, and smaller broadcasts overtake it; order holds for every member all the same: before a member is given
+ * the loop in between, and broadcasts to smaller rooms overtake it; order holds for every member all the same: before a member is given
  * something later, it is given what unfinished broadcasts still owe it, and those skip it afterwards, by its position.
  * Events for the same rooms that wait together are given together, so that they leave in one write. A member whose position is
  * POSITION_BEHIND is passed over. Loop thread only. */

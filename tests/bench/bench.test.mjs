@@ -78,6 +78,13 @@ test("a POST goes through nginx and gateway to the clients", () =>
 		assert.equal(measured.deliveries, 50);
 	}));
 
+test("several crowds at one server, each with rooms of its own", () =>
+	withServer(stack, async (server) => {
+		const crowds = await Promise.all([0, 2].map((first) => run(server,
+			{ measure: "rate", clients: 4, rooms: 2, "first-room": first, rate: 20, seconds: 0.5 }, { env: { ROOMCAST_API_KEY: apiKey } })));
+		assert.deepEqual(crowds.map(({ measured }) => measured.deliveries), [20, 20]);
+	}));
+
 test("POSTs are counted", () =>
 	withServer(trivial, async (server) => {
 		const [found] = await generate(context.tools, "post", [server.port, "/api/broadcast/data-change", 4, 0.2, "{}"]);

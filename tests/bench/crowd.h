@@ -50,6 +50,7 @@ struct crowd_settings {
 	const char *token;                 /* a JWT for auth.token; "" for none */
 	uint32_t clients, first_index;
 	uint32_t rooms, rooms_per_client;  /* client i is in rooms i * rooms_per_client + 0, 1, ...; modulo rooms; 0: in none */
+	uint32_t first_room;               /* what the servers call the first of them */
 	uint32_t opening_max;              /* clients on their way to ready at once */
 	void (*on_event)(void *data, struct client *client, struct bytes payload); /* NULL: events are only counted */
 	void *data;

@@ -43,7 +43,7 @@ static void join_rooms(struct client *client)
 	}
 	buffer_add_text(&join, "420[\"join-data-sync\",[");
 	for (uint32_t i = 0; i < settings->rooms_per_client; i++)
-		buffer_add_format(&join, "%s\"bench-%u\"", i ? "," : "", crowd_room(client, i));
+		buffer_add_format(&join, "%s\"bench-%u\"", i ? "," : "", settings->first_room + crowd_room(client, i));
 	buffer_add_text(&join, "]]");
 	send_buffer(client, &join);
 }

@@ -35,6 +35,7 @@ static void usage(void)
 	     "  --token=JWT          for the clients' CONNECT\n"
 	     "  --clients=N          (100)      --processes=N    they are spread over (1)\n"
 	     "  --rooms=N            (1)        --joins=N        rooms that a client is in (1; 0: none)\n"
+	     "  --first-room=N       where the rooms' numbers begin (0), for several crowds at one server\n"
 	     "  --opening=N          clients connecting at once (64)\n"
 	     "  --source=ADDRESS     line:DIRECTORY, control:PORT, gateway:PORT/PATH or nchan:PORT/PATH\n"
 	     "  --measure=NAME       closed, rate, idle or storm (idle)\n"
@@ -104,6 +105,7 @@ static const struct row {
 	{ "clients", COUNT, offsetof(struct load, settings.crowd.clients), NULL },
 	{ "rooms", COUNT, offsetof(struct load, settings.crowd.rooms), NULL },
 	{ "joins", COUNT, offsetof(struct load, settings.crowd.rooms_per_client), NULL },
+	{ "first-room", COUNT, offsetof(struct load, settings.crowd.first_room), NULL },
 	{ "opening", COUNT, offsetof(struct load, settings.crowd.opening_max), NULL },
 	{ "processes", COUNT, offsetof(struct load, settings.processes), NULL },
 	{ "burst", COUNT, offsetof(struct load, settings.burst), NULL },

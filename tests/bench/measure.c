@@ -31,7 +31,7 @@ static int publish(struct run *run, uint64_t sent_ns, struct error *err)
 {
 	const struct crowd_settings *crowd = &run->settings->crowd;
 	uint32_t room = (uint32_t)(run->published % crowd->rooms);
-	if (source_publish(run->source, room, run->published, sent_ns, err))
+	if (source_publish(run->source, crowd->first_room + room, run->published, sent_ns, err))
 		return -1;
 	if (run->arrivals)
 		run->arrivals[run->published % ARRIVALS] = (struct arrival){ run->published, run->members[room] };

@@ -123,7 +123,8 @@ static ssize_t on_bytes(struct client *client, struct bytes bytes)
 static void connect_plain(struct client *client)
 {
 	char target[256];
-	snprintf(target, sizeof(target), "%s%u", client->crowd->settings.path, client->crowd->settings.rooms ? crowd_room(client, 0) : 0);
+	const struct crowd_settings *settings = &client->crowd->settings;
+	snprintf(target, sizeof(target), "%s%u", settings->path, settings->first_room + (settings->rooms ? crowd_room(client, 0) : 0));
 	ask_for_upgrade(client, target);
 }
 

@@ -390,6 +390,28 @@ static void test_small_room_overtakes_but_keeps_each_members_order(void **state)
 	ASSERT_GOT(0, 1, 3);
 }
 
+static void test_a_room_waits_for_no_larger_one(void **state)
+{
+	(void)state;
+	for (int i = 0; i < MEMBERS; i++)
+		join(i, "large");
+	for (int i = 150; i < MEMBERS; i++)
+		join(i, "medium");
+	publish("large", 1);
+	fanout_run(fanout);
+	publish("medium", 2);
+	for (int rounds = 0; rounds < 4; rounds++) /* of half a chunk each */
+		fanout_run(fanout);
+	for (int i = 150; i < MEMBERS; i++)
+		ASSERT_GOT(i, 1, 2);
+	assert_int_equal(people[95].got_count, 1);
+	assert_int_equal(people[96].got_count, 0);
+	publish("medium", 3);
+	finish();
+	ASSERT_GOT(149, 1);
+	ASSERT_GOT(199, 1, 2, 3);
+}
+
 static void test_who_joins_later_is_not_meant(void **state)
 {
 	(void)state;
@@ -570,6 +592,7 @@ int main(void)
 		TEST(test_sid_as_room),
 		TEST(test_volatile_needs_a_ready_client),
 		TEST(test_small_room_overtakes_but_keeps_each_members_order),
+		TEST(test_a_room_waits_for_no_larger_one),
 		TEST(test_who_joins_later_is_not_meant),
 		TEST(test_who_leaves_gets_nothing_more),
 		TEST(test_leaving_while_it_is_given),

@@ -31,6 +31,10 @@ const tables = {
 		title: "Latency from before the HTTP POST, through nginx and gateway, 20 events a second", x: "clients", against: "socket.io",
 		columns: { p50: ["p50", per("us")], p99: ["p99", per("us")], p999: ["p99.9", per("us")], lastP50: ["last client, p50", per("us")], lastP99: ["last client, p99", per("us")] },
 	},
+	bystanders: {
+		title: "Latency of 20 events a second in a room of ten, from before the HTTP POST, alone and beside a large room with 3 events a second", x: "clients of the large room",
+		columns: { p50: ["p50", per("us")], p99: ["p99", per("us")], p999: ["p99.9", per("us")] },
+	},
 	posts: {
 		title: "POSTs", x: "publishers", against: "trivial",
 		columns: { perSecond: ["POSTs/s", number], cpuPerPost: ["server CPU per POST", per("ns")], p50: ["p50", per("us")], p99: ["p99", per("us")] },

@@ -40,18 +40,19 @@ const rooms = (context) =>
 
 /** As many deliveries a second at each size. From before the event leaves the publisher. */
 const latencyOf = (context) => async (server, clients) => {
-	const { each, last } = await measured(context, server, {
+	return latencies(await measured(context, server, {
 		measure: "rate", clients, rate: 20_000 / clients, seconds: context.quick ? 2 : clients === 1000 ? 8 : 3,
-	});
-	return { p50: each.p50, p99: each.p99, p999: each.p999, lastP50: last.p50, lastP99: last.p99 };
+	}));
 };
+
+const latencies = ({ each, last }) => ({ p50: each.p50, p99: each.p99, p999: each.p999, lastP50: last.p50, lastP99: last.p99 });
 
 const latency = (context) =>
 	contest(context, {
 		scenario: "latency", start: context.quick ? [bare, hub] : everybody(), sizes: context.quick ? [1000] : allSizes, measure: latencyOf(context),
 	});
 
-/** From before the HTTP POST: through nginx, gateway, ZeroMQ and hub; socket.io's application is asked directly. */
+/** From before the HTTP POST: through nginx, gateway, ZeroMQ and hub; socket.io's application is asked directly. Clients connect to hub and application. */
 const endToEnd = (context) =>
 	contest(context, {
 		scenario: "end-to-end", sizes: [1000], start: [(c) => stack(c, { name: "hub" }), socketio],
@@ -59,6 +60,36 @@ const endToEnd = (context) =>
 	});
 
 const withPost = (server) => ({ ...server, pids: server.pids, options: { ...server.options, source: `gateway:${server.port}/api/broadcast/data-change` } });
+
+const fewRate = 20, largeRate = 3;
+
+/**
+ * What a large room costs the others: latency in a room of ten clients, from before the HTTP POST, alone and while another room has events of
+ * its own for so many clients.
+ */
+const bystanders = (context) =>
+	contest(context, {
+		scenario: "bystanders", sizes: [10_000], takes: context.quick ? 15 : 40,
+		start: [["hub", stack], ["socket.io", socketio]].flatMap(([name, start]) => [
+			async (c) => Object.assign(await start(c), { name: `${name}, alone` }),
+			async (c) => Object.assign(await start(c), { name: `${name}, beside them`, isBeside: true }),
+		]),
+		measure: async (server, clients) => {
+			const seconds = context.quick ? 2 : 8, posts = withPost(server).options;
+			const measureFew = () => measured(context, server, { ...posts, measure: "rate", rate: fewRate, clients: 10, "first-room": 1, seconds });
+			if (!server.isBeside) return latencies(await measureFew());
+			let few;
+			await load(context.tools, { ...posts, clients, opening: 256, measure: "rate", rate: largeRate, seconds: seconds + 3 }, {
+				env: { ROOMCAST_API_KEY: apiKey },
+				steps: async ({ phase }) => {
+					if (phase !== "ready") return;
+					few = measureFew();
+					few.catch(() => {}); // seen below
+				},
+			});
+			return latencies(await few);
+		},
+	});
 
 const body = JSON.stringify({ entityType: "bench", action: "UPDATE", data: { id: 7, name: "Excavator 7", status: "rented", text: "x".repeat(100) } });
 
@@ -178,16 +209,16 @@ const growthHistory = async (context) => {
 };
 
 /** What a quick run leaves out unless it is asked for. */
-export const slow = ["rooms", "fleet", "storm", "growth-rooms", "growth-hubs", "growth-history"];
+export const slow = ["rooms", "bystanders", "fleet", "storm", "growth-rooms", "growth-hubs", "growth-history"];
 
 export const scenarios = {
-	fanout, bursts, rooms, latency, "end-to-end": endToEnd, posts, setups, idle, fleet, storm, recovery,
+	fanout, bursts, rooms, latency, "end-to-end": endToEnd, bystanders, posts, setups, idle, fleet, storm, recovery,
 	"growth-rooms": growthRooms, "growth-hubs": growthHubs, "growth-history": growthHistory,
 };
 
 /** About how many seconds each takes. */
 const seconds = {
-	fanout: 250, bursts: 90, rooms: 80, latency: 460, "end-to-end": 65, posts: 90, setups: 35, idle: 300, fleet: 75, storm: 75, recovery: 25,
+	fanout: 250, bursts: 90, rooms: 80, latency: 460, "end-to-end": 65, bystanders: 150, posts: 90, setups: 35, idle: 300, fleet: 75, storm: 75, recovery: 25,
 	"growth-rooms": 60, "growth-hubs": 50, "growth-history": 15,
 };
 const quickSeconds = { ...seconds, fanout: 20, bursts: 20, latency: 18, "end-to-end": 20, posts: 12, setups: 12, idle: 14, recovery: 10 };

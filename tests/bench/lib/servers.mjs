@@ -133,24 +133,25 @@ export async function nchan(context) {
 
 const example = (name, directory) => readFileSync(join(top, "examples/nginx", name), "utf8").replaceAll("/run/roomcast/", `${directory}/`);
 
-/** nginx as examples/nginx ships it, a gateway and one hub. */
+/** nginx as examples/nginx ships it, a gateway and one hub. Clients connect to the hub itself, as they do to the others. */
 export async function stack(context, { gateway = [], name = "roomcast" } = {}) {
 	const server = new Server(name, context);
 	const { directory } = server;
-	const port = await freePort();
+	const [port, hubPort] = [await freePort(), await freePort()];
 	const line = `--line=ipc://${directory}/line.sock`;
 	server.launch([join(context.build, "fcgi-gateway/roomcast-gateway"), `--listen=${directory}/gateway.sock`, `--state-dir=${directory}`,
 		`--events=ipc://${directory}/events.sock`, line, "--listen-mode=0666", "--log-level=warning", ...gateway], { env: { ROOMCAST_API_KEY: apiKey } });
-	server.launch([join(context.build, "hub/roomcast-hub"), "--name=hub-1", `--listen=unix:${directory}/hub-1.sock`, line, "--anonymous-types=*",
+	const hub = server.launch([join(context.build, "hub/roomcast-hub"), "--name=hub-1", `--listen=127.0.0.1:${hubPort}`, line, "--anonymous-types=*",
 		"--log-level=warning", "--drain-window=0"], { env: { JWT_SECRET: "bench" } });
-	const http = example("roomcast-http.conf", directory).replace(/^.*hub-2\.sock.*\n/m, "");
-	await until("gateway and hub have their sockets", () => ["gateway.sock", "hub-1.sock"].every((socket) => existsSync(join(directory, socket))));
+	const http = example("roomcast-http.conf", directory).replace(/^.*hub-2\.sock.*\n/m, "").replace(/unix:\S*hub-1\.sock/, `127.0.0.1:${hubPort}`);
+	await hub.accepts(hubPort);
+	await until("the gateway has its socket", () => existsSync(join(directory, "gateway.sock")));
 	await startNginx(server, port, `${http}\n\tserver {\n\t\tlisten 127.0.0.1:${port} backlog=4096;\n${example("roomcast-server.conf", directory)}\n\t}`);
 	await until("the hub is with the gateway", async () => {
 		const answer = await get(`http://127.0.0.1:${port}/api/broadcast/status`, { headers: { authorization: `Bearer ${apiKey}` } });
 		return answer.ok && (await answer.json()).hubs?.length === 1;
 	});
-	return Object.assign(server, { options: { server: port, source: `gateway:${port}/api/broadcast/data-change` }, port });
+	return Object.assign(server, { options: { server: hubPort, source: `gateway:${port}/api/broadcast/data-change` }, port });
 }
 
 /** The same nginx configuration in front of a FastCGI handler that does nothing. */
